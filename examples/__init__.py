@@ -1,0 +1,1 @@
+"""Agreements of several trades with events and expected verdicts, and the vendor simulator of `make run`."""

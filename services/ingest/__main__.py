@@ -1,0 +1,127 @@
+"""ingest: events in over HTTP, into the log. The composition root."""
+
+import asyncio
+import os
+import platform
+import sys
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ingest import api, pulses
+from services.ingest.core import Rules
+from services.ingest.intake import Intake, Limits
+from services.ingest.metrics import Metrics
+from services.ingest.pipeline import InFlight, Pipeline
+from services.ingest.probes import Probes
+from services.ingest.quota import Quotas
+from shared.adapters.kafka.connection import connection
+from shared.adapters.kafka.topics import EVENTS, Topic, ensure, verify_events_topic
+from shared.adapters.kafka.writer import KafkaWriter
+from shared.adapters.postgres.credentials import PostgresCredentials
+from shared.adapters.postgres.database import connect, migrate
+from shared.adapters.system_time import SystemTime
+from shared.local.stack import running_stack
+from shared.ports.log import LogUnavailable
+from shared.ports.time import TimeSource
+from shared.runtime import logs
+from shared.runtime.credentials import Authenticator, load_pepper
+from shared.runtime.serving import serve
+from shared.runtime.settings import BadSettings, Settings, load
+from shared.sla.instants import SECOND
+
+RETRY_S = 1
+RECORD_OVERHEAD_BYTES = 100_000  # a record's key and headers, and what the log adds around a batch
+_log = structlog.get_logger()
+
+
+async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> None:
+    """Tables and the events topic, made where they are missing; waits for the database and the broker. Raises WrongTopic."""
+    options = connection(settings, settings.kafka)
+    config = {**EVENTS, "max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
+    topic = Topic(settings.topic_events, settings.partitions, settings.replication, config)
+    migrated = ensured = False
+    while not (migrated and ensured):
+        try:
+            if not ensured:
+                await ensure(options, [topic])
+                if settings.clock == "log":
+                    await verify_events_topic(options, settings.topic_events)
+                ensured = True
+            if not migrated:
+                await migrate(engine)
+                migrated = True
+        except (LogUnavailable, SQLAlchemyError, OSError) as wrong:
+            _log.warning("waiting for the broker and the database", error=str(wrong))
+            await time.sleep(RETRY_S)
+
+
+async def main(settings: Settings) -> None:
+    """Serve until SIGTERM. Raises WrongTopic where verdicts would be wrong."""
+    time = SystemTime()
+    registry = CollectorRegistry()
+    for collector in (GCCollector, PlatformCollector, ProcessCollector):
+        collector(registry=registry)
+    metrics = Metrics(registry)
+    engine = connect(settings.database.get_secret_value())
+    store = PostgresCredentials(engine)
+    authenticator = Authenticator(store, load_pepper(settings), settings.environment, time)
+    record_bytes = settings.max_event_bytes + RECORD_OVERHEAD_BYTES
+    try:
+        options = connection(settings, settings.kafka)
+        async with KafkaWriter(options, timeout=settings.produce_timeout_s, max_record_bytes=record_bytes) as log:
+            probes = Probes(log, settings.topic_events, store, authenticator, time, metrics)
+            skew_ms = round(settings.max_skew_s * SECOND) if settings.clock == "log" else None
+            intake = Intake(
+                Pipeline(log, settings.topic_events, time, metrics),
+                InFlight(settings.max_in_flight_bytes, metrics),
+                Quotas(settings.quota_events_per_s, time),
+                Rules(settings.max_event_bytes, skew_ms),
+                Limits.of(settings),
+                time,
+                metrics,
+            )
+
+            async def pipeline() -> None:
+                await prepare(settings, engine, time)
+                _log.info("ready", port=settings.ingest_port, clock=settings.clock)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(probes.keep_asking())
+                    if settings.clock == "log":
+                        name = f"{platform.node()}-{os.getpid()}"
+                        group.create_task(pulses.keep_beating(log, settings.topic_events, name, time, metrics))
+
+            app = api.build(intake, authenticator, registry, probes.missing)
+            await serve(app, settings.bind, settings.ingest_port, pipeline)
+    finally:
+        await engine.dispose()
+
+
+def resolved(settings: Settings) -> Settings:
+    """With the addresses of the running embedded stack, where none are set. Raises BadSettings if it does not run."""
+    if settings.kafka and settings.database.get_secret_value():
+        return settings
+    stack = running_stack(settings.home)
+    if stack is None:
+        raise BadSettings("SLAWATCH_KAFKA and SLAWATCH_DATABASE are empty and no embedded stack runs: start it with `make run`")
+    database = settings.database if settings.database.get_secret_value() else SecretStr(stack.database)
+    return settings.model_copy(update={"kafka": settings.kafka or stack.kafka, "database": database})
+
+
+def run() -> None:
+    """`slawatch serve ingest`: the settings of the environment, JSON logs, until SIGTERM."""
+    try:
+        settings = resolved(load())
+    except BadSettings as wrong:
+        sys.exit(str(wrong))
+    logs.configure("ingest", settings.log_level)
+    disable_created_metrics()  # one more series for each counter, which nobody reads
+    uvloop.run(main(settings))
+
+
+if __name__ == "__main__":
+    run()

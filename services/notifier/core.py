@@ -1,0 +1,154 @@
+"""What becomes of a verdict, and when a failed delivery is tried again: pure decisions, each with its reason."""
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from shared.ports.deliveries import Claimed, DeliveryState, Outcome, Planned
+from shared.ports.ledger import Changes, Known, Stated
+from shared.sla.instants import HOUR, MINUTE, SECOND
+from shared.wire.verdicts import BREACH_TYPES, CLOCK_TYPES, LEVEL_TYPES
+
+KNOWN_TYPES: Final = frozenset((*BREACH_TYPES, *CLOCK_TYPES, *LEVEL_TYPES))
+REPEATING: Final = frozenset(("slawatch.breach.contested", "slawatch.breach.final"))  # they repeat the last revision
+RISK_KINDS: Final = {"slawatch.clock.warning": "warning", "slawatch.level.at_risk": "at_risk", "slawatch.level.burning": "burning"}
+CLEARING: Final = frozenset(("slawatch.clock.met", "slawatch.clock.cancelled", "slawatch.level.met", "slawatch.level.no_data"))
+TOLD: Final = frozenset(BREACH_TYPES) - {"slawatch.breach.final"} | frozenset(RISK_KINDS)  # what people are told: the rest is bookkeeping
+
+
+class Reason(StrEnum):
+    """Why a verdict is told to people, or is not."""
+
+    told = "told"
+    recorded = "recorded: good news and finality wake nobody"
+    seen = "dropped: this verdict id was read before"
+    stale = "dropped: a later revision of the breach is known"
+
+
+class Ruling(NamedTuple):
+    """What was decided about one verdict of a batch."""
+
+    stated: Stated
+    reason: Reason
+
+    @property
+    def kept(self) -> bool:
+        return self.reason in (Reason.told, Reason.recorded)
+
+
+def settle(batch: Sequence[Stated], known: Known, channels: Sequence[str], off: Collection[str] = ()) -> tuple[Changes, list[Ruling]]:
+    """What a batch, in the order of the log, does to the ledger that holds `known`; what is told goes to every one of `channels`
+    that is not `off`.
+
+    A reader drops ids it has seen and `slawatch.breach.*`, except `final` and `contested`, at revisions up to the last it has.
+    A breach, and news that the danger is over, take back warnings of the same clock or level that still wait.
+    """
+    changes, rulings = Changes(), []
+    seen, revisions = set(known.ids), dict(known.revisions)
+    for stated in batch:
+        reason = _reason(stated, seen, revisions)
+        rulings.append(Ruling(stated, reason))
+        if reason in (Reason.seen, Reason.stale):
+            continue
+        seen.add(stated.id)
+        if stated.verdict.type in BREACH_TYPES or stated.verdict.type in CLEARING:
+            _danger_over(changes, stated.breach_id)
+        if stated.verdict.type in CLEARING:
+            continue
+        changes.statements.append(stated)
+        if stated.verdict.type in RISK_KINDS:
+            changes.risks[stated.breach_id, RISK_KINDS[stated.verdict.type]] = stated
+        else:
+            _breach(changes, stated, revisions)
+        if reason is Reason.told:
+            warning = stated.verdict.type in RISK_KINDS
+            for channel in channels:
+                state: DeliveryState = "disabled" if channel in off else "pending"
+                changes.deliveries.append(Planned(stated.id, stated.breach_id, channel, warning, state))
+    return changes, rulings
+
+
+def _danger_over(changes: Changes, breach_id: str) -> None:
+    """Warnings before this, in the ledger or in this batch, hold no longer and are not sent any more."""
+    changes.cleared.add(breach_id)
+    changes.inhibited.add(breach_id)
+    changes.risks = {key: stated for key, stated in changes.risks.items() if key[0] != breach_id}
+    for place, planned in enumerate(changes.deliveries):
+        if planned.breach_id == breach_id and planned.warning and planned.state == "pending":
+            changes.deliveries[place] = planned._replace(state="inhibited")
+
+
+def _breach(changes: Changes, stated: Stated, revisions: dict[str, int]) -> None:
+    breach_id = stated.breach_id
+    match stated.verdict.type:
+        case "slawatch.breach.contested":
+            changes.contested.add(breach_id)
+        case "slawatch.breach.final":
+            changes.final.add(breach_id)
+        case kind:
+            revisions[breach_id] = stated.verdict.data.revision or 0
+            changes.breaches[breach_id] = stated
+            if kind == "slawatch.breach.reopened":
+                changes.reopened.add(breach_id)
+
+
+def _reason(stated: Stated, seen: set[str], revisions: dict[str, int]) -> Reason:
+    verdict = stated.verdict
+    if verdict.id in seen:
+        return Reason.seen
+    if verdict.type in BREACH_TYPES and verdict.type not in REPEATING:
+        last = revisions.get(verdict.data.breach_id)
+        if last is not None and (verdict.data.revision or 0) <= last:
+            return Reason.stale
+    return Reason.told if verdict.type in TOLD else Reason.recorded
+
+
+# ---- deliveries
+
+# After the n-th failed attempt, ms (Standard Webhooks): 10 attempts in all, over three days and a half.
+RETRY_AFTER: Final = (5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
+JITTER: Final = 0.2  # a retry comes up to this share later, so that receivers that come back are not met by all at once
+ASKED_MAX: Final = 24 * HOUR  # the longest Retry-After that is believed
+
+
+class Sent(NamedTuple):
+    """The channel took it."""
+
+
+class Failed(NamedTuple):
+    """The channel did not take it; `retry_after` is how long it asked for (ms); a `permanent` failure is not tried again."""
+
+    error: str
+    retry_after: int | None = None
+    permanent: bool = False
+
+
+class Gone(NamedTuple):
+    """The receiver says that it is no more, and wants nothing further."""
+
+    error: str
+
+
+Result = Sent | Failed | Gone
+
+
+def outcome(claimed: Claimed, result: Result, now: int, jitter: float) -> Outcome:
+    """What an attempt that ended at `now` (ms) means for its delivery; `jitter` is a random number in [0, 1)."""
+    attempts = claimed.attempts + 1
+    state: DeliveryState = "sent"
+    error, again = "", None
+    match result:
+        case Gone(error):
+            state = "disabled"
+        case Failed(error, retry_after, permanent):
+            again = None if permanent else next_attempt(attempts, retry_after, now, jitter)
+            state = "failed" if again is None else "pending"
+    return Outcome(claimed.verdict_id, claimed.channel, state, attempts, now, again, error)
+
+
+def next_attempt(attempts: int, retry_after: int | None, now: int, jitter: float) -> int | None:
+    """When to try again after so many failed attempts (ms); None: never. The receiver's wish only ever makes it later."""
+    if attempts > len(RETRY_AFTER):
+        return None
+    wait = max(RETRY_AFTER[attempts - 1], min(retry_after or 0, ASKED_MAX))
+    return now + wait + round(wait * JITTER * jitter)

@@ -1,0 +1,61 @@
+"""`shared.ports.agreements.AgreementStore` in PostgreSQL: the table `agreements`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+from sqlalchemy import Column, Integer, Table, Text, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.adapters.postgres.columns import Instant
+from shared.adapters.postgres.database import metadata
+from shared.ports.agreements import AgreementsUnavailable, AppliedAgreement, OtherTerms
+
+agreements: Final = Table(
+    "agreements",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("applied_by", Text, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    Column("activated_at", Instant),
+)
+
+
+class PostgresAgreements:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as wrong:
+            raise AgreementsUnavailable(f"agreements: {wrong!r}") from wrong
+
+    async def put(self, agreement: AppliedAgreement) -> None:
+        values = {name: getattr(agreement, name) for name in agreement.__struct_fields__}
+        stored = select(agreements.c.digest).where(agreements.c.name == agreement.name, agreements.c.version == agreement.version)
+        async with self._transaction() as connection:
+            await connection.execute(insert(agreements).values(values).on_conflict_do_nothing())
+            digest = (await connection.execute(stored)).scalar_one()
+        if digest != agreement.digest:
+            raise OtherTerms(
+                f"agreement {agreement.name} version {agreement.version} was applied with other terms: give the changed one a higher version"
+            )
+
+    async def activated(self, name: str, version: int, at: int) -> None:
+        async with self._transaction() as connection:
+            same = (agreements.c.name == name) & (agreements.c.version == version)
+            await connection.execute(update(agreements).where(same).values(activated_at=at))
+
+    async def all(self) -> list[AppliedAgreement]:
+        async with self._transaction() as connection:
+            rows = await connection.execute(select(agreements).order_by(agreements.c.name, agreements.c.version))
+            return [AppliedAgreement(**row._mapping) for row in rows]

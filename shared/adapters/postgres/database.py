@@ -1,0 +1,41 @@
+"""The connection to PostgreSQL and its schema."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+MIGRATION_LOCK = 0x51A7A7C4  # services start together: one migrates, the others wait
+
+
+def connect(url: str, *, pool: int = 5) -> AsyncEngine:
+    """An engine for a PostgreSQL URL, whichever driver it names. Connections are tested before use."""
+    scheme, _, rest = url.partition("://")
+    if not scheme.startswith("postgres"):
+        raise ValueError(f"SLAWATCH_DATABASE must be a postgresql:// URL, not {scheme}://")
+    return create_async_engine(f"postgresql+asyncpg://{rest}", pool_size=pool, max_overflow=0, pool_pre_ping=True, pool_timeout=10)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the schema to this version; services that start together do it once."""
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        await connection.run_sync(_upgrade)

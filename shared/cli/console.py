@@ -1,0 +1,55 @@
+"""What all commands share: where they print, and how they end when something is wrong."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+
+from shared.language import Loaded, load
+from shared.local.program import NoStack, complete
+from shared.ports.log import LogUnavailable
+from shared.runtime.settings import BadSettings, Settings
+from shared.runtime.settings import load as load_settings
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+T = TypeVar("T")
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong on stderr and end."""
+    err.print(message, style="red", markup=False)
+    raise typer.Exit(code)
+
+
+def load_documents(files: Sequence[Path]) -> Loaded:
+    """Agreements, calendars and mappings of files; ends with every problem and its place if there is any."""
+    loaded = load(files)
+    if loaded.problems:
+        for problem in loaded.problems:
+            err.print(str(problem), style="red", markup=False)
+        raise typer.Exit(1)
+    return loaded
+
+
+def settings_of_stack() -> Settings:
+    """The settings, completed by the running embedded stack; ends with a word where they are wrong or it is not there."""
+    try:
+        return complete(load_settings())
+    except (BadSettings, NoStack) as wrong:
+        fail(str(wrong))
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a command's asynchronous part; a log that is away ends it with a word."""
+
+    async def program() -> T:
+        return await work()
+
+    try:
+        return uvloop.run(program())
+    except LogUnavailable as wrong:
+        fail(f"Kafka cannot be reached: {wrong}")

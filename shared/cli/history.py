@@ -1,0 +1,131 @@
+"""A history through the engine, as `replay` and `explain` run it: the same code that the evaluator runs, without Kafka."""
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple, Protocol, cast
+
+from shared.language import Loaded, bundles
+from shared.language.mapping import RowMapping
+from shared.language.rows import Reject, events_of
+from shared.sla.engine import ClockMode, Engine
+from shared.sla.evidence import Evidence
+from shared.sla.statements import Statement
+from shared.wire import events
+from shared.wire.controls import Activation, Advance
+from shared.wire.history import BadLine, Line, read_lines
+
+
+class Unusable(Exception):
+    """The history as a whole cannot be replayed; the message says why and what to do."""
+
+
+class Source(NamedTuple):
+    """An open history: its items, and how many bytes of the file were read (for progress)."""
+
+    lines: Iterator[Line | BadLine]
+    is_rows: bool
+    size: int
+    file: IO[bytes]
+
+    @property
+    def done(self) -> int:
+        """Bytes read so far."""
+        return self.file.tell()
+
+
+def open_history(path: Path, mapping: RowMapping | None) -> Source:
+    """Open NDJSON, or CSV with its mapping; `.gz` too. Raises Unusable."""
+    try:
+        file = path.open("rb")
+    except OSError as wrong:
+        raise Unusable(f"{path}: {wrong.strerror}") from wrong
+    stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.name.endswith(".gz") else file
+    is_csv = path.name.removesuffix(".gz").endswith(".csv")
+    if is_csv and mapping is None:
+        raise Unusable(f"{path} is CSV: say with --mapping FILE which columns mean what")
+    size = path.stat().st_size
+    if mapping is None:
+        return Source(read_lines(stream), False, size, file)
+    text = io.TextIOWrapper(stream, mapping.encoding, errors="replace", newline="")
+    return Source(_mapped(text, mapping, str(path)), True, size, file)
+
+
+def _mapped(text: Iterable[str], mapping: RowMapping, name: str) -> Iterator[Line | BadLine]:
+    for number, found in enumerate(events_of(text, mapping, name), 1):
+        if isinstance(found, Reject):
+            yield BadLine(found.line, f"{found.column}: {found.why}" if found.column else found.why, str(found.row))
+            continue
+        try:
+            yield Line(number, events.to_evidence(found), None, None)
+        except events.NotAnEvent as wrong:
+            yield BadLine(number, str(wrong), str(found))
+
+
+def by_time(lines: Iterable[Line | BadLine]) -> Iterator[Line | BadLine]:
+    """Sorted by the events' time; lines of one instant stay in the file's order. Holds the history in memory."""
+    good: list[Line] = []
+    for line in lines:
+        if isinstance(line, BadLine):
+            yield line
+        else:
+            good.append(line)
+    yield from sorted(good, key=lambda line: line.content.time if isinstance(line.content, Evidence) else line.arrival or 0)
+
+
+class Sink(Protocol):
+    """Where what a replay says goes."""
+
+    def said(self, statements: Sequence[Statement]) -> None: ...
+
+    def rejected(self, line: BadLine) -> None: ...
+
+
+class Replay:
+    """Feeds lines to engines: one for all in event mode; one a partition where the lines carry arrivals."""
+
+    def __init__(self, loaded: Loaded, sink: Sink, clock: ClockMode | None) -> None:
+        """`clock`: None lets the first line decide: arrivals are used where it carries one."""
+        self._loaded, self._sink, self.clock = loaded, sink, clock
+        self.engines: dict[int | None, Engine] = {}
+
+    def _engine(self, partition: int | None) -> Engine:
+        key = partition if self.clock == "log" else None
+        engine = self.engines.get(key)
+        if engine is None:
+            engine = self.engines[key] = Engine(self.clock or "event")
+            for i, bundle in enumerate(bundles(self._loaded)):
+                engine.activate(bundle, f"standing/{i}")
+        return engine
+
+    def feed(self, line: Line) -> None:
+        """One line."""
+        if self.clock is None:
+            self.clock = "event" if line.arrival is None else "log"
+        engine, content, arrival = self._engine(line.partition), line.content, line.arrival
+        if self.clock == "log" and arrival is None:
+            self._sink.rejected(BadLine(line.number, "it carries no arrival, others do", ""))
+            return
+        if isinstance(content, Evidence):
+            said, refused = engine.take(content, arrival)
+            if refused is not None:
+                self._sink.rejected(BadLine(line.number, f"{refused.reason}: {refused.detail}", content.id))
+        elif isinstance(content, Activation):
+            said = engine.activate(content.bundle, content.id, arrival or 0, restate=content.restate)
+        elif isinstance(content, Advance) and self.clock == "event":
+            said = engine.advance(content.to, content.vendor)
+        else:
+            said = engine.tick(arrival or 0) if self.clock == "log" else []
+        self._sink.said(said)
+
+    def finish(self, until: int | None) -> list[Engine]:
+        """Move log time to `until`, if given, and fire what is due; the engines."""
+        if not self.engines:
+            self._engine(None)
+        engines = [engine for _, engine in sorted(self.engines.items(), key=lambda item: -1 if item[0] is None else item[0])]
+        for engine in engines:
+            if until is not None:
+                self._sink.said(engine.advance(until) if self.clock != "log" else engine.tick(until))
+            self._sink.said(engine.settle())
+        return engines

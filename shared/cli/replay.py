@@ -1,0 +1,176 @@
+"""`slawatch replay`: history through the engine."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+import msgspec
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from shared.cli.console import err, fail, load_documents, out
+from shared.cli.history import Replay, Source, Unusable, by_time, open_history
+from shared.language.mapping import RowMapping
+from shared.sla.engine import Engine
+from shared.sla.instants import BadInstant, parse_instant
+from shared.sla.statements import Statement
+from shared.sla.terms import Agreement
+from shared.wire import verdicts
+from shared.wire.history import BadLine
+from shared.wire.reports import CLOCK_STATES, Summary, case_line
+
+REPORT_EVERY = 5_000
+REJECTS_SHOWN = 5
+
+
+class Files:
+    """The output directory's files, or nothing where none is wanted."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+        self._verdicts, self._rejects = self._open("verdicts.ndjson"), self._open("rejects.ndjson")
+        self.verdicts = 0
+        self.rejects: list[BadLine] = []
+        self.rejected_count = 0
+
+    def _open(self, name: str) -> IO[bytes] | None:
+        return None if self._directory is None else (self._directory / name).open("wb")
+
+    def said(self, statements: Sequence[Statement]) -> None:
+        """Write verdicts."""
+        self.verdicts += len(statements)
+        if self._verdicts is not None:
+            for statement in statements:
+                self._verdicts.write(verdicts.encode(verdicts.verdict_of(statement)) + b"\n")
+
+    def rejected(self, line: BadLine) -> None:
+        """Write a line that could not be used."""
+        self.rejected_count += 1
+        if len(self.rejects) < REJECTS_SHOWN:
+            self.rejects.append(line)
+        if self._rejects is not None:
+            self._rejects.write(msgspec.json.encode({"line": line.number, "why": line.why, "text": line.text}) + b"\n")
+
+    def lines(self, name: str, lines: Iterator[Any]) -> None:
+        """Write a file of JSON lines."""
+        file = self._open(name)
+        for line in lines:
+            if file is not None:
+                file.write(msgspec.json.encode(line) + b"\n")
+        if file is not None:
+            file.close()
+
+    def document(self, name: str, document: Any) -> None:
+        """Write a JSON document, indented."""
+        if self._directory is not None:
+            (self._directory / name).write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+
+    def close(self) -> None:
+        for file in (self._verdicts, self._rejects):
+            if file is not None:
+                file.close()
+
+
+@contextmanager
+def _progress(source: Source) -> Iterator[Any]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[events]} events"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("replaying", total=source.size, events=0)
+        yield lambda count: bar.update(task, completed=source.done, events=count)
+
+
+def find_mapping(files: Sequence[Path]) -> RowMapping | None:
+    """The one mapping that the files hold; None without files."""
+    if not files:
+        return None
+    mappings = load_documents(files).mappings
+    if len(mappings) != 1:
+        fail(f"{files[0]}: expected one document of kind Mapping, found {len(mappings)}")
+    return mappings[0]
+
+
+def replay(
+    agreements: Annotated[list[Path], typer.Option("--agreements", "-a", help="YAML of agreements and calendars; may be repeated")],
+    events: Annotated[
+        Path, typer.Option("--events", "-e", help="history: NDJSON of CloudEvents, an export, or CSV with --mapping; .gz too")
+    ],
+    mapping: Annotated[Path | None, typer.Option(help="YAML of kind Mapping, for CSV")] = None,
+    order: Annotated[Literal["arrival", "time"] | None, typer.Option(help="as the file stands, or sorted by time (CSV's default)")] = None,
+    until: Annotated[str | None, typer.Option(help="log time at the end, RFC 3339; without it, that of the last event")] = None,
+    by: Annotated[Literal["vendor"] | None, typer.Option(help="`vendor`: the summary also by vendor")] = None,
+    clock: Annotated[
+        Literal["log", "event"] | None, typer.Option(help="log: use the lines' arrivals (default where they carry any)")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--out", "-o", help="directory for the results; without it only the summary is shown")
+    ] = None,
+) -> None:
+    """Run a history through the engine: verdicts, cases, summary.
+
+    Example: slawatch replay --agreements examples/helpdesk/agreement.yaml --events examples/helpdesk/events.ndjson --out out
+    """
+    loaded = load_documents(agreements)
+    try:
+        end = None if until is None else parse_instant(until)
+        source = open_history(events, find_mapping([] if mapping is None else [mapping]))
+    except (BadInstant, Unusable) as wrong:
+        fail(str(wrong), 2)
+    files = Files(directory)
+    run = Replay(loaded, files, clock)
+    lines = by_time(source.lines) if order == "time" or (order is None and source.is_rows) else source.lines
+    with _progress(source) as tell:
+        for count, line in enumerate(lines, 1):
+            if isinstance(line, BadLine):
+                files.rejected(line)
+            else:
+                run.feed(line)
+            if count % REPORT_EVERY == 0:
+                tell(count)
+    engines = run.finish(end)
+    document = _write(files, engines, loaded.agreements, by_vendor=by == "vendor")
+    files.close()
+    _show(document, files)
+
+
+def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement], *, by_vendor: bool) -> dict[str, Any]:
+    names = [name for engine in engines for name in engine.objectives] + [(a.name, o.name) for a in agreements for o in a.objectives]
+    summary = Summary(names)
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for engine in engines:
+            for line in engine.case_lines():
+                summary.add(line)
+                yield case_line(line)
+
+    files.lines("cases.ndjson", counted())
+    files.lines("levels.ndjson", iter(()))
+    files.document("statements.json", [])
+    counts: Counter[str] = sum((engine.counts for engine in engines), Counter())
+    document = summary.document(counts, by_vendor=by_vendor)
+    files.document("summary.json", document)
+    return document
+
+
+def _show(document: dict[str, Any], files: Files) -> None:
+    counts = ", ".join(f"{document[name]} {name.replace('_', ' ')}" for name in ("events_read", "duplicates", "quarantined", "late"))
+    out.print(f"{counts}; {files.verdicts} verdicts")
+    table = Table("agreement", "objective", *(state.replace("_", " ") for state in CLOCK_STATES))
+    for agreement, objectives in document["agreements"].items():
+        for objective, entry in objectives.items():
+            table.add_row(agreement, objective, *(str(entry["clocks"][state]) for state in CLOCK_STATES))
+    out.print(table)
+    for line in files.rejects:
+        err.print(f"line {line.number}: {line.why}", style="yellow", markup=False)
+    if files.rejected_count:
+        err.print(f"{files.rejected_count} lines could not be used (rejects.ndjson in the output directory has all)", style="yellow")

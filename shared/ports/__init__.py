@@ -1,0 +1,1 @@
+"""The protocols that the services are written against; each says its duties. Adapters implement them, `__main__` chooses."""

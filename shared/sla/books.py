@@ -1,0 +1,412 @@
+"""The book of one case under one deadline objective: what was stated, what must be stated now, and when to look again.
+
+    evidence ──► ClockFold ──► cycles ──┐
+    timers  ──► "called"  ─────────────┴──► state now, less state stated: statements
+
+A statement is the difference between before and after one record or timer (semantics.md, "Breaches and corrections").
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from shared.sla.clocks import ClockFold, Cycle, View
+from shared.sla.evidence import Evidence
+from shared.sla.rules import Editions
+from shared.sla.statements import Statement, breach_identity, identity
+
+BREACHED: Final = ("breached", "breached_closed")
+
+
+class Moment(NamedTuple):
+    """Now, as the log tells it. `arrival`: of the record being folded, None for a timer; `event_mode`: semantics.md, "Event-time mode"."""
+
+    log_time: int
+    arrival: int | None
+    event_mode: bool
+
+    @property
+    def decided_at(self) -> int:
+        """The `decided_at` of what is stated now."""
+        return self.log_time
+
+
+class Timer(NamedTuple):
+    """Wake the book when log time has passed `call_at` (the instant plus grace). Ordered by these fields."""
+
+    call_at: int
+    instant: int
+    key: tuple[str, ...]
+    what: str  # due, final, or a warning's label
+
+
+class Stated:
+    """What stands stated about one cycle."""
+
+    __slots__ = (
+        "armed",
+        "call_at",
+        "called",
+        "cause",
+        "decided_at",
+        "due",
+        "marks",
+        "revision",
+        "said",
+        "state",
+        "stopped",
+        "target",
+        "warned",
+    )
+
+    def __init__(self) -> None:
+        self.state: str | None = None  # breached, breached_closed, retracted; None: never a breach
+        self.revision: int | None = None
+        self.due: int | None = None
+        self.stopped: int | None = None
+        self.target: int | None = None
+        self.cause: str | None = None
+        self.decided_at = 0
+        self.called = False  # the timer of `armed` has fired
+        self.armed: int | None = None  # the breach instant that the timer waits for
+        self.call_at: int | None = None  # when that timer fires
+        self.warned: set[tuple[str, int | None]] = set()  # (label, target) said
+        self.marks: dict[str, tuple[int, int]] = {}  # label -> where the warning lies, and the instant its timer waits for
+        self.said: set[str] = set()  # ids of clock statements, so that none is said twice
+
+
+class Outcome(NamedTuple):
+    """How a cycle stands for objectives over this one: `met` at its stop or `breached` at its due; None: not in the count."""
+
+    agreement: str
+    objective: str
+    instance: tuple[str, ...]
+    good: bool
+    instant: int
+
+
+class CaseLine(msgspec.Struct):
+    """One line of `cases.ndjson`; instants and durations in ms."""
+
+    agreement: str
+    version: int
+    objective: str
+    vendor: str
+    service: str
+    case: str
+    cycle: int
+    view: View
+    event: str | None
+    revision: int | None
+
+
+Schedule = Callable[[Timer, "ClockBook"], None]
+
+
+class ClockBook:
+    """One objective of one agreement, one case."""
+
+    __slots__ = ("agreement", "case", "excluded", "fold", "objective", "service", "stated", "vendor")
+
+    def __init__(self, agreement: str, objective: str, editions: Editions, event: Evidence) -> None:
+        self.agreement, self.objective = agreement, objective
+        self.vendor, self.service, self.case = event.vendor, event.service, event.case
+        self.fold = ClockFold(editions)
+        self.stated: dict[tuple[str, ...], Stated] = {}
+        self.excluded: set[tuple[str, str]] = set()  # evidence that came too late, or awaits review
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Orders timers of one instant."""
+        return (self.agreement, self.objective, self.vendor, self.service, self.case)
+
+    # -- evidence ------------------------------------------------------------------------------------------------
+
+    def take(self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
+        """Fold one more piece of evidence; `events` is all of the case's, this one included."""
+        if self.fold.is_next(event):
+            self.fold.take(event)
+        else:
+            self._refold(events)
+        verdict = self._correction_refused(event, now)
+        if verdict is None:
+            return self._settle(now, schedule)
+        self.excluded.add(event.key)
+        self._refold(events)
+        return verdict + self._settle(now, schedule)
+
+    def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
+        """Fold all evidence again: some was superseded, or another version rules."""
+        self._refold(events)
+        return self._settle(now, schedule)
+
+    def _refold(self, events: list[Evidence]) -> None:
+        self.fold.refold([e for e in events if e.key not in self.excluded] if self.excluded else events)
+
+    def _correction_refused(self, event: Evidence, now: Moment) -> list[Statement] | None:
+        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on."""
+        cycles = {cycle.instance: cycle for cycle in self.fold.cycles}
+        for instance, stated in self.stated.items():
+            if stated.state not in BREACHED or event.time >= stated.decided_at:
+                continue
+            cycle = cycles.get(instance)
+            if cycle is not None and not self._corrects(cycle, stated, now):
+                continue
+            terms = self.fold.editions.newest().agreement if cycle is None else cycle.rules.agreement
+            if now.log_time > stated.decided_at + terms.horizon:
+                return []
+            if not now.event_mode and now.arrival is not None and now.arrival - event.time > terms.max_lateness:
+                return self._contested(instance, stated, event, now)
+        return None
+
+    def _corrects(self, cycle: Cycle, stated: Stated, now: Moment) -> bool:
+        """Whether what stands stated would be taken back or amended."""
+        if cycle.is_open:
+            return cycle.breach_instant() != stated.armed or cycle.cause != stated.cause
+        if stated.state == "breached":
+            return not cycle.is_late or cycle.due != stated.due
+        return (cycle.due, cycle.stopped, cycle.is_late) != (stated.due, stated.stopped, True)
+
+    # -- timers --------------------------------------------------------------------------------------------------
+
+    def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
+        """A timer has fired; one that no longer holds does nothing."""
+        instance = timer.key[5:]
+        stated = self.stated.get(instance)
+        cycle = next((c for c in self.fold.cycles if c.instance == instance), None)
+        if stated is None:
+            return []
+        if timer.what == "final":
+            return self._final(instance, cycle, stated, timer, now)
+        if cycle is None or not cycle.is_open or stated.called:
+            return []
+        if timer.what == "due":
+            if stated.call_at != timer.call_at:
+                return []
+            stated.called = True
+            return self._settle(now, schedule)
+        return self._warn(cycle, stated, timer, now)
+
+    def _warn(self, cycle: Cycle, stated: Stated, timer: Timer, now: Moment) -> list[Statement]:
+        label = timer.what
+        if stated.marks.get(label, (0, None))[1] != timer.instant or (stated.call_at is not None and stated.call_at <= timer.call_at):
+            return []  # moved meanwhile, or the breach inhibits it
+        target = _target_mark(cycle)
+        if (label, target) in stated.warned:
+            return []
+        stated.warned.add((label, target))
+        breach_id = self._breach_id(cycle.instance)
+        name = identity(breach_id, stated.revision, "slawatch.clock.warning", label, target)
+        return [
+            self._statement("slawatch.clock.warning", timer.instant, cycle, stated, now, statement_id=name, detail={"threshold": label})
+        ]
+
+    def _final(self, instance: tuple[str, ...], cycle: Cycle | None, stated: Stated, timer: Timer, now: Moment) -> list[Statement]:
+        horizon = timer.instant - stated.decided_at
+        if cycle is None or stated.state not in BREACHED or horizon != cycle.rules.agreement.horizon:
+            return []
+        return self._once("slawatch.breach.final", timer.instant, cycle, stated, now)
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def _settle(self, now: Moment, schedule: Schedule) -> list[Statement]:
+        """State the difference between what is and what was stated, and arm the timers."""
+        said: list[Statement] = []
+        present = set()
+        for cycle in self.fold.cycles:
+            instance = cycle.instance
+            present.add(instance)
+            stated = self.stated.get(instance)
+            if stated is None:
+                stated = self.stated[instance] = Stated()
+            self._arm(cycle, stated, now, schedule)
+            said += self._difference(cycle, stated, now)
+            said += self._closings(cycle, stated, now)
+            if said and stated.state in BREACHED and stated.decided_at == now.decided_at:
+                horizon = cycle.rules.agreement.horizon
+                schedule(Timer(stated.decided_at + horizon, stated.decided_at + horizon, self.key + instance, "final"), self)
+        for instance, stated in self.stated.items():
+            if instance not in present and stated.state in BREACHED:
+                said.append(self._gone(instance, stated, now))
+        return said
+
+    def _arm(self, cycle: Cycle, stated: Stated, now: Moment, schedule: Schedule) -> None:
+        breach_at, grace = cycle.breach_instant(), cycle.rules.grace
+        if breach_at is None:
+            if not cycle.is_open and cycle.is_late:
+                stated.armed = cycle.breach_at if cycle.breach_at is not None else cycle.due
+            else:
+                stated.armed = None
+            stated.call_at, stated.called = None, False
+        elif breach_at != stated.armed or (stated.call_at is None and not stated.called):
+            if stated.state in BREACHED and (breach_at == stated.armed or breach_at + grace < now.log_time):
+                stated.armed, stated.called, stated.call_at = breach_at, True, None
+            else:
+                instant = breach_at if now.event_mode or now.arrival is None else max(breach_at, now.arrival)
+                stated.armed, stated.called, stated.call_at = breach_at, False, instant + grace
+                schedule(Timer(instant + grace, instant, self.key + cycle.instance, "due"), self)
+        self._arm_warnings(cycle, stated, now, schedule)
+
+    def _arm_warnings(self, cycle: Cycle, stated: Stated, now: Moment, schedule: Schedule) -> None:
+        target, grace, marks = _target_mark(cycle), cycle.rules.grace, {}
+        for label, mark in cycle.warning_instants():
+            if (label, target) in stated.warned:
+                continue
+            before = stated.marks.get(label)
+            if before is not None and before[0] == mark:
+                marks[label] = before
+                continue
+            instant = mark if now.event_mode or now.arrival is None else max(mark, now.arrival)
+            marks[label] = (mark, instant)
+            schedule(Timer(instant + grace, instant, self.key + cycle.instance, label), self)
+        stated.marks = marks
+
+    def _difference(self, cycle: Cycle, stated: Stated, now: Moment) -> Iterator[Statement]:
+        state = "breached_closed" if not cycle.is_open and cycle.is_late else "breached" if cycle.is_open and stated.called else None
+        was, due = stated.state, cycle.due_now() if cycle.is_open else cycle.due
+        if state is None:
+            if was in BREACHED:
+                yield self._next("retracted", cycle, stated, now)
+        elif was not in BREACHED:
+            yield self._next("opened" if was is None else "reopened", cycle, stated, now)
+            if state == "breached_closed":
+                yield self._next("closed", cycle, stated, now)
+        elif was != state:
+            yield self._next("closed" if state == "breached_closed" else "reopened", cycle, stated, now)
+        elif (due, cycle.stopped, _target_mark(cycle), cycle.cause) != (stated.due, stated.stopped, stated.target, stated.cause):
+            yield self._next("amended", cycle, stated, now)
+
+    def _closings(self, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
+        if cycle.choice is None or cycle.stopped is None or cycle.is_open or cycle.is_late:
+            return []
+        name = "cancelled" if cycle.mode == "cancelled" else "met"
+        return self._once(f"slawatch.clock.{name}", cycle.stopped, cycle, stated, now)
+
+    def _once(self, type_: str, instant: int, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
+        name = identity(self._breach_id(cycle.instance), stated.revision, type_)
+        if name in stated.said:
+            return []
+        stated.said.add(name)
+        return [self._statement(type_, instant, cycle, stated, now, statement_id=name)]
+
+    def _next(self, name: str, cycle: Cycle, stated: Stated, now: Moment) -> Statement:
+        spoken_of = {"closed": cycle.stopped, "retracted": stated.due}.get(name, cycle.due_now() if cycle.is_open else cycle.due)
+        stated.revision = 0 if stated.revision is None else stated.revision + 1
+        stated.decided_at, stated.cause = now.decided_at, cycle.cause
+        stated.state = (
+            "retracted" if name == "retracted" else "breached" if cycle.is_open or name in ("opened", "reopened") else "breached_closed"
+        )
+        stated.due = cycle.due_now() if cycle.is_open else cycle.due
+        stated.stopped, stated.target = cycle.stopped, _target_mark(cycle)
+        return self._statement(f"slawatch.breach.{name}", now.decided_at if spoken_of is None else spoken_of, cycle, stated, now)
+
+    def _breach_id(self, instance: tuple[str, ...]) -> str:
+        return breach_identity(self.agreement, self.objective, self.vendor, self.service, instance)
+
+    def _statement(
+        self,
+        type_: str,
+        instant: int,
+        cycle: Cycle,
+        stated: Stated,
+        now: Moment,
+        *,
+        statement_id: str | None = None,
+        detail: dict[str, object] | None = None,
+    ) -> Statement:
+        breach_id = self._breach_id(cycle.instance)
+        view = cycle.view(now.log_time, stated.called)
+        return Statement(
+            id=statement_id or identity(breach_id, stated.revision, type_),
+            type=type_,
+            time=instant,
+            breach_id=breach_id,
+            revision=stated.revision,
+            agreement=self.agreement,
+            version=cycle.rules.version,
+            objective=self.objective,
+            vendor=self.vendor,
+            service=self.service,
+            case=self.case,
+            cycle=cycle.number,
+            state=view.state,
+            severity=cycle.rules.objective.severity,
+            started=view.started,
+            due=view.due,
+            stopped=view.stopped,
+            elapsed=view.elapsed,
+            target=view.target,
+            paused=view.paused,
+            late=view.late,
+            overdue=view.overdue,
+            cause=cycle.cause if type_.startswith("slawatch.breach.") else None,
+            provisional=view.provisional,
+            evidence=tuple(cycle.evidence),
+            decided_at=now.decided_at,
+            detail=detail or {},
+        )
+
+    def _bare(
+        self, type_: str, instant: int, instance: tuple[str, ...], stated: Stated, now: Moment, evidence: tuple[str, ...] = ()
+    ) -> Statement:
+        """A statement about a breach whose cycle is not at hand."""
+        breach_id, rules = self._breach_id(instance), self.fold.editions.newest()
+        return Statement(
+            id=identity(breach_id, stated.revision, type_),
+            type=type_,
+            time=instant,
+            breach_id=breach_id,
+            revision=stated.revision,
+            agreement=self.agreement,
+            version=rules.version,
+            objective=self.objective,
+            vendor=self.vendor,
+            service=self.service,
+            case=self.case,
+            state=stated.state or "retracted",
+            severity=rules.objective.severity,
+            due=stated.due,
+            stopped=stated.stopped,
+            cause=stated.cause,
+            evidence=evidence,
+            decided_at=now.decided_at,
+        )
+
+    def _gone(self, instance: tuple[str, ...], stated: Stated, now: Moment) -> Statement:
+        """The cycle itself is disproved."""
+        stated.revision = (stated.revision or 0) + 1
+        stated.state, stated.decided_at = "retracted", now.decided_at
+        stated.called, stated.armed, stated.call_at = False, None, None
+        return self._bare("slawatch.breach.retracted", stated.due or now.decided_at, instance, stated, now)
+
+    def _contested(self, instance: tuple[str, ...], stated: Stated, event: Evidence, now: Moment) -> list[Statement]:
+        statement = self._bare("slawatch.breach.contested", event.time, instance, stated, now, evidence=(event.id,))
+        if statement.id in stated.said:
+            return []
+        stated.said.add(statement.id)
+        return [statement]
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def lines(self, log_time: int) -> Iterator[CaseLine]:
+        """The lines of `cases.ndjson`, one a cycle."""
+        for cycle in self.fold.cycles:
+            stated = self.stated[cycle.instance]
+            yield CaseLine(
+                agreement=self.agreement,
+                version=cycle.rules.version,
+                objective=self.objective,
+                vendor=self.vendor,
+                service=self.service,
+                case=self.case,
+                cycle=cycle.number,
+                view=cycle.view(log_time, stated.called),
+                event=None,
+                revision=stated.revision,
+            )
+
+
+def _target_mark(cycle: Cycle) -> int | None:
+    """What tells one target from another: its working time, or the instant it names."""
+    return cycle.target if cycle.choice is None or cycle.choice.until is None else cycle.choice.until

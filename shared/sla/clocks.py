@@ -1,0 +1,498 @@
+"""Clocks: the pure fold of a case's evidence under a deadline objective (semantics.md, "Clocks" and "Corner cases, settled").
+
+    used ───────────►│           │──────────►            used: working time that counts towards the target
+    start          pause       resume      due           due: where used reaches the target
+                     │── paused ─│
+
+A `Cycle` knows `mark`, the instant up to which its working time is accounted for, and moves it along the evidence. Whether a due
+that has passed is *called* a breach is not known here: that depends on log time (see `books`).
+All instants and durations are milliseconds.
+"""
+
+from typing import Literal, NamedTuple
+
+from shared.sla.calendars import Calendar
+from shared.sla.evidence import Evidence
+from shared.sla.rules import Choice, Data, DeadlineRules, Editions, Role, in_order
+
+Mode = Literal["running", "paused", "stopped", "cancelled"]
+ON_DUE = "deadline"
+ON_CHANGE = "target_changed"
+ON_REOPEN = "reopened"
+
+
+class Step(NamedTuple):
+    """What one event did to a clock, for `explain`."""
+
+    instant: int
+    what: str
+    event: str | None  # its id
+    note: str
+
+
+class View(NamedTuple):
+    """A cycle as it stands at some log time: the fields of its line in `cases.ndjson`."""
+
+    state: str
+    started: int
+    due: int | None
+    stopped: int | None
+    elapsed: int | None
+    target: int | None
+    paused: int | None
+    late: int | None
+    overdue: int | None
+    provisional: bool
+
+
+class Pause(NamedTuple):
+    start: int
+    end: int
+    cap: int | None  # at most this much working time of it counts
+
+
+class Cycle:
+    """One run of a clock. The methods named after roles take an event of that role; `catch_up` has been called before."""
+
+    __slots__ = (
+        "breach_at",
+        "calendar",
+        "cap",
+        "cap_end",
+        "cause",
+        "choice",
+        "due",
+        "evidence",
+        "mark",
+        "mode",
+        "number",
+        "opening",
+        "over",
+        "pause_base",
+        "pause_start",
+        "paused",
+        "pauses",
+        "pending_cause",
+        "pending_change",
+        "rules",
+        "started",
+        "steps",
+        "stopped",
+        "target",
+        "used",
+    )
+
+    def __init__(self, number: int, rules: DeadlineRules, event: Evidence, data: Data, opened_by: str = "start") -> None:
+        self.number, self.rules, self.opening = number, rules, event
+        self.started = self.mark = event.time
+        self.mode: Mode = "running"
+        self.used = self.paused = self.pause_base = 0
+        self.stopped: int | None = None
+        self.over = False  # due has passed, or was reached at a pause or change: it stays where it is
+        self.due: int | None = None  # frozen when over, projected when stopped
+        self.breach_at: int | None = None  # the instant the breach happens: due, or the later event that revealed it
+        self.cause = ON_DUE
+        self.pending_cause: str | None = None  # over by a change while paused: the resume breaks it
+        self.pending_change: tuple[Evidence, Data] | None = None  # a change while stopped counts from the reopen
+        self.pause_start = 0
+        self.cap: int | None = None
+        self.cap_end: int | None = None
+        self.pauses: list[Pause] = []
+        self.evidence: list[str] = [event.id]
+        self.steps: list[Step] = []
+        self.choice: Choice | None = None
+        self.calendar: Calendar = rules.calendar
+        self.target: int | None = None
+        self.steps.append(Step(event.time, opened_by, event.id, ""))
+        choice = rules.choose(event, data)
+        if choice is not None:
+            self._take(choice, event.time)
+            due = self.due_now()
+            if due is not None and due < event.time:
+                self._freeze(due, event.time, ON_DUE)  # a promise already past
+
+    # -- what is asked -------------------------------------------------------------------------------------------
+
+    @property
+    def instance(self) -> tuple[str, ...]:
+        """What tells this cycle from others of its case in a breach id."""
+        case = self.opening.case
+        return (case,) if self.number == 1 else (case, self.opening.source, self.opening.id)
+
+    @property
+    def is_open(self) -> bool:
+        return self.mode in ("running", "paused")
+
+    @property
+    def is_late(self) -> bool:
+        """Closed after due."""
+        return self.stopped is not None and self.mode == "stopped" and self.due is not None and self.stopped > self.due
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether its due is an instant that pauses do not move."""
+        return self.choice is not None and self.choice.until is not None and not self.choice.target.pausable
+
+    def due_now(self) -> int | None:
+        """Where due is as things stand; None while paused without end, or without a target."""
+        if self.over:
+            return self.due
+        if self.choice is None:
+            return None
+        if self.choice.until is not None:
+            return self._due_of_until(self.choice.until)
+        if self.target is None:
+            return None
+        start: int | None = self.mark
+        if self.mode == "paused":
+            start = self.cap_end
+        if start is None:
+            return None
+        return self.calendar.advance(start, self.target - self.used, next_open=self.rules.next_open)
+
+    def _due_of_until(self, until: int) -> int | None:
+        if self._is_fixed:
+            return until
+        moved = self.paused - self.pause_base
+        if self.mode == "paused":
+            if self.cap_end is None:
+                return None
+            moved += self.calendar.worked(self.mark, self.cap_end)
+        return until if moved == 0 else self.calendar.advance(until, moved)
+
+    def breach_instant(self) -> int | None:
+        """When an open clock breaks its promise if nothing more happens."""
+        if not self.is_open:
+            return None
+        return self.breach_at if self.over else self.due_now()
+
+    def warning_instants(self) -> list[tuple[str, int]]:
+        """(label, instant) of the warnings that lie ahead of the clock's start, as things stand."""
+        if self.mode != "running" or self.over or self.choice is None or not self.rules.warnings:
+            return []
+        until = self.choice.until
+        if until is not None:
+            total, base, used = self.calendar.worked(self.started, until), self.started, 0
+            if self.choice.target.pausable:
+                base, used = self.mark, self.used
+        elif self.target is not None:
+            total, base, used = self.target, self.mark, self.used
+        else:
+            return []
+        found = []
+        for warn in self.rules.warnings:
+            threshold = warn.threshold(total)
+            if 0 < threshold < total:
+                instant = self.calendar.advance(base, threshold - used)
+                if instant is not None:
+                    found.append((warn.label, instant))
+        return found
+
+    def view(self, log_time: int, called: bool) -> View:
+        """The cycle as it stands at `log_time`; `called` says whether its due, if it has passed, is called a breach."""
+        target = None if self.choice is None else self.target
+        if self.choice is None:
+            return View("skipped", self.started, None, None, None, None, None, None, None, False)
+        if self.mode == "cancelled":
+            return View("cancelled", self.started, None, self.stopped, self.used, target, self.paused, None, None, False)
+        if self.mode == "stopped":
+            state, due, late = ("breached_closed" if self.is_late else "met"), self.due, self.is_late
+            at, used, paused = self.stopped or 0, self.used, self.paused
+        else:
+            at = max(log_time, self.mark)
+            used, paused, mode = self._totals_at(at)
+            due, late = self.due_now(), called
+            if mode == "paused" and not self.over and not self._is_fixed:
+                due = None
+            state = "breached" if called else mode
+        late_for = self.calendar.worked(due, at) if late and due is not None else None
+        overdue = at - due if late and due is not None else None
+        provisional = due is not None and self.calendar.is_provisional(due)
+        return View(state, self.started, due, self.stopped, used, target, paused, late_for, overdue, provisional)
+
+    def _totals_at(self, instant: int) -> tuple[int, int, Mode]:
+        """(used, paused, mode) of an open clock at an instant not before `mark`."""
+        worked = self.calendar.worked
+        if self.mode == "running":
+            return self.used + worked(self.mark, instant), self.paused, self.mode
+        if self.cap_end is None or self.cap_end > instant:
+            return self.used, self.paused + worked(self.mark, instant), self.mode
+        return self.used + worked(self.cap_end, instant), self.paused + worked(self.mark, self.cap_end), "running"
+
+    # -- what moves it -------------------------------------------------------------------------------------------
+
+    def catch_up(self, instant: int) -> None:
+        """Account for the time up to an instant; due passing on the way is remembered."""
+        if not self.is_open:
+            return
+        if not self.over:
+            due = self.due_now()
+            if due is not None and due < instant:
+                self._freeze(due, max(due, self.started), self.pending_cause or ON_DUE)
+        if self.mode == "paused" and self.cap_end is not None and self.cap_end <= instant:
+            self.paused += self.calendar.worked(self.mark, self.cap_end)
+            self.pauses.append(Pause(self.pause_start, self.cap_end, self.cap))
+            self.steps.append(Step(self.cap_end, "resume", None, "the longest a pause may count"))
+            self.mode, self.mark, self.cap_end = "running", self.cap_end, None
+        worked = self.calendar.worked(self.mark, instant)
+        if self.mode == "running":
+            self.used += worked
+        else:
+            self.paused += worked
+        self.mark = instant
+
+    def pause(self, event: Evidence, data: Data) -> None:
+        if self.mode != "running":
+            return
+        self._freeze_if_reached()
+        terms = self.rules.objective.pause
+        self.mode, self.pause_start, self.cap = "paused", self.mark, terms.at_most
+        self.cap_end = None if self.cap is None else self.calendar.advance(self.mark, self.cap)
+        reason = None if self.rules.pause_reason is None else self.rules.pause_reason(event.attributes, data)
+        self._note(event, "pause", "" if reason is None else str(reason))
+
+    def resume(self, event: Evidence) -> None:
+        if self.mode != "paused":
+            return
+        self._end_pause()
+        self._note(event, "resume", "")
+
+    def _end_pause(self) -> None:
+        self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
+        self.mode, self.cap_end = "running", None
+        if not self.over and self.choice is not None and self.choice.until is None and self.target is not None and self.used > self.target:
+            self._freeze(self.mark, self.mark, self.pending_cause or ON_DUE)
+
+    def stop(self, event: Evidence) -> None:
+        if self.mode == "stopped" and self.rules.objective.stop.take == "last":
+            self._count_closed_time(event.time)
+            self.stopped = event.time  # due is where it was: the clock went on as if it had not been stopped before
+            self.over = self.is_late
+            self._note(event, "stop", "a later stop counts")
+            return
+        if not self.is_open:
+            return
+        if self.mode == "paused":
+            self._end_pause()
+        self.due = self.due_now()
+        self.mode, self.stopped = "stopped", event.time
+        self.over = self.is_late
+        self._note(event, "stop", "")
+
+    def cancel(self, event: Evidence, why: str = "cancel") -> None:
+        """End it: cancelled if due has not passed, else closed late."""
+        if not self.is_open:
+            return
+        past_due = self.over and self.due is not None and event.time > self.due
+        self.mode, self.stopped = ("stopped" if past_due else "cancelled"), event.time
+        if not past_due:
+            self.due, self.over = None, False
+        self._note(event, why, "")
+
+    def reopen(self, event: Evidence, data: Data) -> None:
+        """`continue`: the closed time is a pause; `count_all`: it counts."""
+        if self.mode != "stopped" or self.stopped is None:
+            return
+        now, counted = event.time, self.rules.objective.reopen.as_ == "count_all"
+        projected = self.due
+        if counted:
+            self._count_closed_time(now)
+        else:
+            self.paused += self.calendar.worked(self.stopped, now)
+            self.pauses.append(Pause(self.stopped, now, None))
+        self.mode, self.stopped, self.mark = "running", None, now
+        self._note(event, "reopen", "the closed time counts" if counted else "the closed time is a pause")
+        if not self.over:
+            self.due = None
+            self._freeze_if_already_over(projected if counted else self.due_now(), ON_REOPEN)
+        if self.pending_change is not None:
+            change, self.pending_change = self.pending_change, None
+            self.change(change[0], data)
+
+    def _count_closed_time(self, now: int) -> None:
+        if self.stopped is not None:
+            self.used += self.calendar.worked(self.stopped, now)
+            self.mark = now
+
+    def change(self, event: Evidence, data: Data) -> None:
+        """The target is chosen anew, and carried, taken from the start, or restarted."""
+        if self.mode == "stopped":
+            self.pending_change = (event, data)
+            return
+        if self.mode == "cancelled" or self.over or self._freeze_if_reached():
+            return
+        choice = self.rules.choose(event, data)
+        if choice == self.choice:
+            return
+        was_skipped, how = self.choice is None, self.rules.objective.change.as_
+        self._note(event, "change", how)
+        if choice is None:
+            self.choice = None
+        elif was_skipped or how == "retroactive":
+            self._take(choice, self.started)
+            self._recount()
+        elif how == "restart":
+            self.used, self.pause_base = 0, self.paused
+            self._take(choice, self.mark)
+        else:
+            self.pause_base = self.paused
+            self._take(choice, self.started)
+        self._check_after_change()
+
+    def _check_after_change(self) -> None:
+        self.pending_cause = None
+        if self.choice is None:
+            return
+        if self.mode == "paused" and self.choice.until is None:
+            self.pending_cause = ON_CHANGE if self.target is not None and self.used > self.target else None
+            return
+        due = self.due_now()
+        if (self.choice.until is None and self.target is not None and self.used > self.target) or (due is not None and due < self.mark):
+            self._freeze(self.mark, self.mark, ON_CHANGE)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _take(self, choice: Choice, start: int) -> None:
+        """Run under a target from now on; its working time is that of a clock started at `start`."""
+        previous = self.calendar
+        self.choice, self.calendar = choice, choice.target.calendar
+        self.target = choice.target.budget(start)
+        if self.mode == "paused" and self.cap is not None and self.calendar is not previous:
+            left = self.cap - previous.worked(self.pause_start, self.mark)
+            self.cap_end = self.calendar.advance(self.mark, left)
+
+    def _recount(self) -> None:
+        """Used and paused time as if the present calendar had stood from the start."""
+        worked = self.calendar.worked
+        self.paused, self.pause_base = sum(self._capped(worked(p.start, p.end), p.cap) for p in self.pauses), 0
+        if self.mode == "paused":
+            self.cap_end = None if self.cap is None else self.calendar.advance(self.pause_start, self.cap)
+            end = self.mark
+            if self.cap_end is not None and self.cap_end <= self.mark:
+                end, self.mode, self.cap_end = self.cap_end, "running", None
+                self.pauses.append(Pause(self.pause_start, end, self.cap))
+            self.paused += worked(self.pause_start, end)
+        self.used = worked(self.started, self.mark) - self.paused
+
+    @staticmethod
+    def _capped(worked: int, cap: int | None) -> int:
+        return worked if cap is None else min(worked, cap)
+
+    def _freeze(self, due: int, breach_at: int, cause: str) -> None:
+        self.over, self.due, self.breach_at, self.cause = True, due, breach_at, cause
+
+    def _freeze_if_reached(self) -> bool:
+        """Due reached at the first instant of a pause or a change is reached: whether it is."""
+        if not self.over and self.choice is not None and self.due_now() == self.mark:
+            self._freeze(self.mark, self.mark, self.pending_cause or ON_DUE)
+        return self.over
+
+    def _freeze_if_already_over(self, due: int | None, cause: str) -> None:
+        used_up = self.choice is not None and self.choice.until is None and self.target is not None and self.used > self.target
+        if due is not None and due < self.mark:
+            self._freeze(due, self.mark, cause)
+        elif used_up:
+            self._freeze(self.mark, self.mark, cause)
+
+    def _note(self, event: Evidence, what: str, note: str) -> None:
+        self.steps.append(Step(event.time, what, event.id, note))
+        if event.id not in self.evidence:
+            self.evidence.append(event.id)
+
+
+class ClockFold:
+    """The clocks of one objective in one case: its cycles, and the data merged so far.
+
+    `take` is the fast path for evidence in order; `refold` starts again from all of it. Both run the same code.
+    """
+
+    __slots__ = ("cycles", "data", "editions", "last")
+
+    def __init__(self, editions: Editions) -> None:
+        self.editions = editions
+        self.cycles: list[Cycle] = []
+        self.data: Data = {}
+        self.last: int | None = None  # the time of the latest evidence folded
+
+    def is_next(self, event: Evidence) -> bool:
+        """Whether an event comes after all that was folded, so that `take` is enough."""
+        return self.last is None or event.time > self.last
+
+    def refold(self, events: list[Evidence]) -> None:
+        """Fold evidence, in any order, from the start."""
+        self.cycles, self.data, self.last = [], {}, None
+        for event in in_order(events, self._rank):
+            self.take(event)
+
+    def _rank(self, event: Evidence) -> Role:
+        rules = self.editions.in_force(event.time, event.known) or self.editions.newest()
+        return rules.rank(event)
+
+    def take(self, event: Evidence) -> None:
+        """Fold the next event."""
+        self.last = event.time
+        if event.data:
+            self.data = {**self.data, **event.data} if self.data else event.data
+        cycle = self.cycles[-1] if self.cycles else None
+        rules = self.editions.in_force(event.time, event.known) if cycle is None else cycle.rules
+        if rules is None:
+            return
+        if cycle is not None:
+            cycle.catch_up(event.time)
+        for role, trigger in rules.roles.get(event.type, ()):
+            if trigger.fires(event, self.data):
+                self._act(role, event, rules)
+        self._conditions(event)
+
+    def _act(self, role: Role, event: Evidence, rules: DeadlineRules) -> None:
+        cycle = self.cycles[-1] if self.cycles else None
+        if cycle is None:
+            if role is Role.START:
+                self._open(event, rules)
+            return
+        match role:
+            case Role.CHANGE:
+                cycle.change(event, self.data)
+            case Role.PAUSE:
+                cycle.pause(event, self.data)
+            case Role.RESUME:
+                cycle.resume(event)
+            case Role.RESET if cycle.mode != "cancelled":
+                cycle.cancel(event, "reset")
+                self._open_again(event, "reset")
+            case Role.STOP:
+                cycle.stop(event)
+            case Role.REOPEN if cycle.mode == "stopped" and cycle.rules.objective.reopen.as_ == "new_cycle":
+                self._open_again(event, "reopen")
+            case Role.REOPEN:
+                cycle.reopen(event, self.data)
+            case Role.CANCEL:
+                cycle.cancel(event)
+
+    def _open(self, event: Evidence, rules: DeadlineRules, how: str = "start") -> None:
+        if rules.when is None or rules.when(event.attributes, self.data) is True:
+            self.cycles.append(Cycle(len(self.cycles) + 1, rules, event, self.data, how))
+
+    def _open_again(self, event: Evidence, how: str) -> None:
+        rules = self.editions.in_force(event.time, event.known)
+        if rules is not None:
+            self._open(event, rules, how)
+
+    def _conditions(self, event: Evidence) -> None:
+        """What any event of the case may decide: the objective's `when`, and `pause: {while: …}`."""
+        cycle = self.cycles[-1] if self.cycles else None
+        if cycle is None or not cycle.is_open:
+            return
+        rules = cycle.rules
+        if (
+            rules.when is not None
+            and rules.when(event.attributes, self.data) is False
+            and not (cycle.over and event.time > (cycle.due or 0))
+        ):
+            cycle.cancel(event, "when")
+        if rules.pause_while is not None and cycle.is_open:
+            paused = rules.pause_while(event.attributes, self.data)
+            if paused is True:
+                cycle.pause(event, self.data)
+            elif paused is False:
+                cycle.resume(event)

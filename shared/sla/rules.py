@@ -1,0 +1,216 @@
+"""A deadline objective of one agreement version, compiled: which event does what, which target applies, which version is in force."""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from shared.sla.calendars import Calendar, Zone, civil_days_later
+from shared.sla.conditions import Condition, compile_condition, compile_path
+from shared.sla.evidence import Evidence
+from shared.sla.instants import BadInstant, parse_instant
+from shared.sla.terms import Agreement, Bundle, Deadline, Target, Trigger, Warn
+
+Data = dict[str, Any]
+
+
+class Role(IntEnum):
+    """What an event does to a clock, in the order that counts at the same instant (semantics.md, "Cases and evidence")."""
+
+    START = 0
+    CHANGE = 1
+    PAUSE = 2
+    RESUME = 3
+    RESET = 4
+    STOP = 5
+    REOPEN = 6
+    CANCEL = 7
+
+
+NO_ROLE = Role.CHANGE  # an event that only brings data counts, at its instant, where a change would
+
+
+class CompiledTrigger:
+    """A trigger that can be asked."""
+
+    __slots__ = ("by", "when")
+
+    def __init__(self, trigger: Trigger) -> None:
+        self.by = None if trigger.by == "any" else trigger.by
+        self.when: Condition | None = None if trigger.when is None else compile_condition(trigger.when)
+
+    def fires(self, event: Evidence, data: Data) -> bool:
+        """Whether an event of its type does the thing. An unknown condition: no."""
+        if self.by is not None and event.role != self.by:
+            return False
+        return self.when is None or self.when(event.attributes, data) is True
+
+
+class Choice(NamedTuple):
+    """The target that applies: which one, and the instant it names if it is an `until`."""
+
+    target: "CompiledTarget"
+    until: int | None
+
+
+class CompiledTarget:
+    """One entry of `targets`."""
+
+    def __init__(self, index: int, target: Target, calendar: Calendar, zone: Zone, text_zone: Callable[[str], int]) -> None:
+        self.index, self.calendar, self.pausable, self.within = index, calendar, target.pausable, target.within
+        self.when: Condition | None = None if target.when is None else compile_condition(target.when)
+        self.until = None if target.until is None else compile_path(target.until)
+        self._zone, self._parse = zone, text_zone
+
+    def chosen(self, event: Evidence, data: Data) -> Choice | None:
+        """This target as the data stand, or None where its condition is not true or its instant missing."""
+        if self.when is not None and self.when(event.attributes, data) is not True:
+            return None
+        if self.until is None:
+            return Choice(self, None)
+        text = self.until(event.attributes, data)
+        if not isinstance(text, str):
+            return None
+        try:
+            return Choice(self, self._parse(text))
+        except BadInstant:
+            return None  # as good as missing: the case is listed as skipped
+
+    def budget(self, start: int) -> int | None:
+        """The target in working time, for a clock that starts there; None where the calendar never has that much, or for `until`."""
+        within, calendar = self.within, self.calendar
+        if within is None:
+            return None
+        if within.unit == "ms":
+            return within.amount
+        if within.unit == "cd":
+            end: int | None = civil_days_later(self._zone, start, within.amount)
+        elif within.same_time:
+            end = calendar.same_time(start, within.amount)
+        else:
+            end = calendar.close_of_business(start, within.amount)
+        return None if end is None else calendar.worked(start, end)
+
+
+class CompiledWarn:
+    """One entry of `warn_at`."""
+
+    __slots__ = ("label", "lead", "share")
+
+    def __init__(self, warn: Warn) -> None:
+        self.label, self.lead = warn.label, warn.lead
+        self.share = None if warn.share is None else Fraction(warn.share)
+
+    def threshold(self, target: int) -> int:
+        """How much of the target is used when it warns; not positive where it cannot."""
+        if self.share is not None:
+            return int(self.share * target)
+        return target - (self.lead or 0)
+
+
+class DeadlineRules:
+    """A deadline objective under one version of its agreement."""
+
+    def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar]) -> None:
+        self.agreement, self.objective = agreement, objective
+        self.version, self.grace = agreement.version, agreement.grace
+        self.calendar = calendars[objective.calendar]
+        self.next_open = objective.boundary == "next_open"
+        zone = calendars["24x7"].zone
+        self.targets = tuple(
+            CompiledTarget(i, target, calendars[target.calendar], zone, lambda text: _instant_in(zone, text))
+            for i, target in enumerate(objective.targets)
+        )
+        self.when: Condition | None = None if objective.when is None else compile_condition(objective.when)
+        self.pause_while: Condition | None = None if objective.pause.while_ is None else compile_condition(objective.pause.while_)
+        self.pause_reason = None if objective.pause.reason is None else compile_path(objective.pause.reason)
+        self.warnings = tuple(CompiledWarn(warn) for warn in objective.warn_at)
+        self.roles: dict[str, tuple[tuple[Role, CompiledTrigger], ...]] = {}
+        o = objective
+        triggers = zip(Role, (o.start, o.change, o.pause, o.resume, o.reset, o.stop, o.reopen, o.cancel), strict=True)
+        for role, trigger in triggers:
+            compiled = CompiledTrigger(trigger)
+            for event_type in trigger.on:
+                self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
+
+    def rank(self, event: Evidence) -> Role:
+        """Its place among events of the same instant: that of the first thing it does, as its own data tell."""
+        return next((role for role, trigger in self.roles.get(event.type, ()) if trigger.fires(event, event.data)), NO_ROLE)
+
+    def choose(self, event: Evidence, data: Data) -> Choice | None:
+        """The first target that matches; None: no clock runs (`skipped`)."""
+        for target in self.targets:
+            if target.when is not None and target.when(event.attributes, data) is not True:
+                continue
+            return target.chosen(event, data)
+        return None
+
+
+def _instant_in(zone: Zone, text: str) -> int:
+    """An instant that data carry; without an offset it is wall time of the agreement's zone."""
+    try:
+        return parse_instant(text)
+    except BadInstant:
+        return zone.to_instant(parse_instant(text + "Z"))
+
+
+class Edition(NamedTuple):
+    """One version of an agreement's objective, and from which activation on it is known (0: since ever)."""
+
+    ordinal: int
+    effective_from: int | None
+    effective_to: int | None
+    rules: DeadlineRules
+
+
+class Editions:
+    """The versions of one objective, in order of activation."""
+
+    def __init__(self) -> None:
+        self._editions: list[Edition] = []
+
+    def add(self, ordinal: int, agreement: Agreement, rules: DeadlineRules) -> None:
+        """Put a version in the books, known to what is folded from activation `ordinal` on."""
+        self._editions = [e for e in self._editions if e.rules.version != agreement.version]
+        self._editions.append(Edition(ordinal, agreement.effective_from, agreement.effective_to, rules))
+        self._editions.sort(key=lambda edition: edition.rules.version)
+
+    def in_force(self, instant: int, known: int) -> DeadlineRules | None:
+        """The highest version in force at an instant, among those that activation `known` and earlier ones brought."""
+        for ordinal, start, end, rules in reversed(self._editions):
+            if ordinal <= known and (start is None or start <= instant) and (end is None or instant < end):
+                return rules
+        return None
+
+    def newest(self) -> DeadlineRules:
+        """The highest version."""
+        return self._editions[-1].rules
+
+
+def calendars_of(bundle: Bundle) -> dict[str, Calendar]:
+    """The calendars of an activation, ready for arithmetic."""
+    return {name: Calendar(table) for name, table in bundle.calendars.items()}
+
+
+def in_order(events: Sequence[Evidence], rank: Callable[[Evidence], Role]) -> list[Evidence]:
+    """Evidence in the order of semantics.md: by time; at one instant by `sequence` or by what it does; then by (source, id)."""
+    ordered = sorted(events, key=lambda event: event.time)
+    result: list[Evidence] = []
+    first = 0
+    for i in range(1, len(ordered) + 1):
+        if i == len(ordered) or ordered[i].time != ordered[first].time:
+            group = ordered[first:i]
+            result.extend(group if len(group) == 1 else _of_one_instant(group, rank))
+            first = i
+    return result
+
+
+def _of_one_instant(group: list[Evidence], rank: Callable[[Evidence], Role]) -> list[Evidence]:
+    if all(event.sequence is not None for event in group) and len({event.source for event in group}) == 1:
+        return sorted(group, key=lambda event: (_sequence(event.sequence or ""), event.id))
+    return sorted(group, key=lambda event: (rank(event), event.source, event.id))
+
+
+def _sequence(text: str) -> tuple[int, int, str]:
+    """Whole numbers by value, before other texts by letter."""
+    return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)

@@ -1,0 +1,56 @@
+"""What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+def identity(*parts: object) -> str:
+    """A stable 32-digit name of the parts: the same on every machine and in every run."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        text = str(part).encode()
+        digest.update(len(text).to_bytes(4, "big"))
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def breach_identity(agreement: str, objective: str, vendor: str, service: str, instance: tuple[str, ...]) -> str:
+    """The breach id of semantics.md: no clock, offset, worker, due or version in it."""
+    return identity(agreement, objective, vendor, service, *instance)
+
+
+class Statement(msgspec.Struct, kw_only=True):
+    """One thing said, once. Instants and durations in ms; `None` where there is nothing to say.
+
+    `type` is the CloudEvents type, such as `slawatch.breach.opened`; `subject` `<agreement>/<objective>/<case or window start>`.
+    """
+
+    id: str
+    type: str
+    time: int
+    breach_id: str
+    revision: int | None
+    agreement: str
+    version: int
+    objective: str
+    vendor: str
+    service: str
+    case: str | None
+    state: str
+    severity: str
+    decided_at: int
+    cycle: int | None = None
+    started: int | None = None
+    due: int | None = None
+    stopped: int | None = None
+    elapsed: int | None = None
+    target: int | None = None
+    paused: int | None = None
+    late: int | None = None
+    overdue: int | None = None
+    cause: str | None = None
+    provisional: bool = False
+    evidence: tuple[str, ...] = ()
+    detail: dict[str, Any] = {}  # what only some types carry: threshold, window_start, window_end, good, total, value, target, kind

@@ -1,0 +1,77 @@
+"""Control records of the events topic: what else the engine's verdicts depend on (engine.md, "The log is the only input").
+
+A control record has the header `slw-control: <kind>`, no key, a named partition, and JSON as its value.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from shared.sla.terms import Bundle
+from shared.wire.topics import CONTROL_HEADER
+
+ClockMode = Literal["log", "event"]
+KINDS: Final = ("tick", "pulse", "activation", "advance", "command")
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Makes log time move when nothing else arrives; `aimed` is the instant (ms) its writer meant to pass."""
+
+    aimed: int
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """One ingest says that the door is open; `ingest` names which."""
+
+    ingest: str
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """Event-time mode: log time moves to `to` (ms), of one vendor or of all."""
+
+    to: int
+    vendor: str | None = None
+
+
+class Activation(msgspec.Struct, frozen=True):
+    """From here on the bundle's agreement version is in the books. `id` makes appending it twice harmless."""
+
+    id: str
+    bundle: Bundle
+    clock: ClockMode = "log"
+    restate: bool = False
+
+
+Control = Tick | Pulse | Advance | Activation
+_STRUCTS: Final[dict[str, type[Control]]] = {"tick": Tick, "pulse": Pulse, "advance": Advance, "activation": Activation}
+_NAMES: Final = {struct: kind for kind, struct in _STRUCTS.items()}
+
+
+class NotAControl(ValueError):
+    """A record with the control header that cannot be read."""
+
+
+def headers_of(control: Control) -> list[tuple[str, bytes]]:
+    """The Kafka headers of a control record."""
+    return [(CONTROL_HEADER, _NAMES[type(control)].encode())]
+
+
+def kind_of(control: Control) -> str:
+    """`tick`, `pulse`, `advance` or `activation`."""
+    return _NAMES[type(control)]
+
+
+def encode(control: Control) -> bytes:
+    """The value of a control record."""
+    return msgspec.json.encode(control)
+
+
+def decode(kind: str, value: bytes) -> Control:
+    """A control record's value by the kind that its header names. Raises NotAControl."""
+    struct = _STRUCTS.get(kind)
+    if struct is None:
+        raise NotAControl(f"unknown control record {kind!r}: one of {', '.join(_STRUCTS)}")
+    try:
+        return msgspec.json.decode(value, type=struct)
+    except (msgspec.DecodeError, msgspec.ValidationError) as wrong:
+        raise NotAControl(f"control record {kind}: {wrong}") from None

@@ -1,0 +1,74 @@
+"""Histories: events, and what `slawatch export` writes, as lines of NDJSON.
+
+A line is an event, or `{"control": kind, "arrival": …, "value": …}`. A line of an export carries `arrival` (RFC 3339), `partition`
+and `offset` besides; they are not part of the event.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from shared.sla.evidence import Evidence
+from shared.sla.instants import BadInstant, format_instant, parse_instant
+from shared.wire import controls, events
+from shared.wire.controls import Control
+
+
+class Line(NamedTuple):
+    """One line of a history; `arrival` in ms where it carries one."""
+
+    number: int
+    content: Evidence | Control
+    arrival: int | None
+    partition: int | None
+
+
+class BadLine(NamedTuple):
+    """A line that cannot be used, and why."""
+
+    number: int
+    why: str
+    text: str
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[Line | BadLine]:
+    """Parse NDJSON; empty lines are passed over."""
+    for number, raw in enumerate(lines, 1):
+        if not raw.strip():
+            continue
+        try:
+            yield read_line(number, msgspec.json.decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError, events.NotAnEvent, controls.NotAControl, BadInstant) as wrong:
+            yield BadLine(number, str(wrong), raw.decode("utf-8", "replace").rstrip("\n"))
+
+
+def read_line(number: int, value: Any) -> Line:
+    """One line, parsed. Raises NotAnEvent, NotAControl or BadInstant."""
+    if not isinstance(value, dict):
+        raise events.NotAnEvent("an event is a JSON object")
+    arrival, partition = value.pop("arrival", None), value.pop("partition", None)
+    value.pop("offset", None)
+    instant = None if arrival is None else parse_instant(str(arrival))
+    content: Evidence | Control
+    if "control" in value:
+        content = controls.decode(str(value["control"]), msgspec.json.encode(value.get("value")))
+    else:
+        content = events.to_evidence(value)
+    return Line(number, content, instant, partition)
+
+
+def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes) -> bytes:
+    """A record of the log as a line of NDJSON. `place`: arrival in ms, partition, offset; `control`: its control header.
+
+    What is not JSON stands as text under `unreadable`.
+    """
+    arrival, partition, offset = place
+    extra = {"arrival": format_instant(arrival), "partition": partition, "offset": offset}
+    try:
+        content = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.encode({"unreadable": value.decode("utf-8", "replace"), **extra})
+    if control is not None:
+        return msgspec.json.encode({"control": control.decode(), **extra, "value": content})
+    return msgspec.json.encode({**content, **extra} if isinstance(content, dict) else {"unreadable": content, **extra})

@@ -1,0 +1,235 @@
+"""The log: writer, group reader and scanner, one suite for the memory and the Kafka adapters."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import pytest
+
+from shared.adapters.kafka.reader import KafkaGroupReader, KafkaScanner
+from shared.adapters.kafka.topics import EVENTS, Topic, WrongTopic, ensure, verify_events_topic
+from shared.adapters.kafka.writer import KafkaWriter
+from shared.adapters.memory.log import MemoryGroupReader, MemoryLog, MemoryScanner, MemoryWriter
+from shared.adapters.system_time import SystemTime
+from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
+from shared.wire.topics import partition_of
+
+PARTITIONS = 3
+
+
+class Broker(Protocol):
+    """One topic of three partitions, and clients for it."""
+
+    topic: str
+    writer: LogWriter
+    scanner: LogScanner
+
+    def reader(
+        self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None
+    ) -> GroupReader: ...
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.topic = "events"
+        self._log = MemoryLog(SystemTime(), {self.topic: PARTITIONS})
+        self.writer: LogWriter = MemoryWriter(self._log)
+        self.scanner: LogScanner = MemoryScanner(self._log, batch=7)
+
+    def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
+        return MemoryGroupReader(self._log, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
+
+
+class Real:
+    def __init__(self, bootstrap: str, topic: str, writer: LogWriter) -> None:
+        self._options = {"bootstrap_servers": bootstrap}
+        self.topic, self.writer = topic, writer
+        self.scanner: LogScanner = KafkaScanner(self._options)
+
+    def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
+        return KafkaGroupReader(self._options, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
+
+
+@pytest.fixture(params=["memory", "kafka"])
+async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Broker]:
+    if request.param == "memory":
+        yield Memory()
+        return
+    bootstrap, topic = request.getfixturevalue("kafka"), f"ports-{unique}"
+    options = {"bootstrap_servers": bootstrap}
+    await ensure(options, [Topic(topic, PARTITIONS, 1, EVENTS)])
+    async with KafkaWriter(options, timeout=10) as writer:
+        yield Real(bootstrap, topic, writer)
+
+
+async def take(reader: GroupReader, count: int) -> list[Record]:
+    """At least so many records, within 20 s."""
+    taken: list[Record] = []
+    async with asyncio.timeout(20):
+        while len(taken) < count:
+            taken += await reader.fetch(0.5, 1_000)
+    return taken
+
+
+async def until(condition: Callable[[], bool], reader: GroupReader) -> None:
+    """Keep reading until the condition holds, at most 20 s."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await reader.fetch(0.05, 10)
+
+
+async def test_appended_where_the_key_belongs_with_arrival_and_offset(broker: Broker) -> None:
+    before = time.time_ns() // 1_000_000
+    entries = [Entry(name.encode(), b"v") for name in ("acme", "globex", "工单", "acme")]
+    done = await broker.writer.append(broker.topic, entries)
+    assert [a.partition for a in done] == [partition_of(e.key or b"", PARTITIONS) for e in entries]
+    assert (done[0].offset, done[3].offset) == (0, 1)
+    assert all(before - 5 <= a.timestamp <= time.time_ns() // 1_000_000 + 5 for a in done)
+
+
+async def test_a_named_partition_headers_and_no_key(broker: Broker) -> None:
+    (done,) = await broker.writer.append(broker.topic, [Entry(None, b"tick", [("slw-control", b"tick")], 2)])
+    records: list[Record] = []
+    await broker.scanner.scan(broker.topic, 2, 0, 1, records.extend)
+    (record,) = records
+    assert record == Record(broker.topic, 2, 0, done.timestamp, None, b"tick", (("slw-control", b"tick"),))
+    assert record.header("slw-control") == b"tick"
+    assert record.header("other") is None
+
+
+async def test_partitions(broker: Broker) -> None:
+    assert await broker.writer.partitions(broker.topic) == PARTITIONS
+    with pytest.raises(LogUnavailable):
+        await broker.writer.partitions("no-such-topic")
+
+
+async def test_a_record_too_large_is_refused_and_nothing_is_sent(broker: Broker) -> None:
+    with pytest.raises(RecordTooLarge):
+        await broker.writer.append(broker.topic, [Entry(b"k", b"small"), Entry(b"k", bytes(1_200_000))])
+    assert all(last == 0 for _, last in (await broker.scanner.bounds(broker.topic)).values())
+
+
+async def test_concurrent_appends_all_arrive_each_in_its_order(broker: Broker) -> None:
+    await asyncio.gather(
+        *(broker.writer.append(broker.topic, [Entry(None, f"{n} {i}".encode(), (), n % PARTITIONS) for i in range(20)]) for n in range(30))
+    )
+    for partition, (first, last) in (await broker.scanner.bounds(broker.topic)).items():
+        records: list[Record] = []
+        await broker.scanner.scan(broker.topic, partition, first, last, records.extend)
+        assert [record.offset for record in records] == list(range(200))
+        for n in range(partition, 30, PARTITIONS):
+            mine = [record.value for record in records if record.value.startswith(f"{n} ".encode())]
+            assert mine == [f"{n} {i}".encode() for i in range(20)]
+
+
+async def test_scanning_a_stretch(broker: Broker) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), 1) for n in range(50)])
+    assert await broker.scanner.bounds(broker.topic) == {0: (0, 0), 1: (0, 50), 2: (0, 0)}
+    records: list[Record] = []
+    await broker.scanner.scan(broker.topic, 1, 10, 30, records.extend)
+    assert [int(record.value) for record in records] == list(range(10, 30))
+    await broker.scanner.scan(broker.topic, 1, 30, 30, records.extend)
+    assert len(records) == 20
+
+
+async def test_a_group_of_one_reads_everything_from_the_beginning(broker: Broker, unique: str) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), n % PARTITIONS) for n in range(30)])
+    reader = broker.reader(unique)
+    await reader.start()
+    records = await take(reader, 30)
+    assert sorted(int(record.value) for record in records) == list(range(30))
+    for partition in range(PARTITIONS):
+        assert [r.offset for r in records if r.partition == partition] == list(range(10))
+        assert await reader.end_offset(broker.topic, partition) == 10
+        assert await reader.beginning_offset(broker.topic, partition) == 0
+    assert await reader.fetch(0.05, 10) == []
+    await reader.stop()
+
+
+async def test_fetch_gives_no_more_than_asked_for_and_waits_for_what_comes(broker: Broker, unique: str) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, b"x", (), 0)] * 10)
+    reader = broker.reader(unique)
+    await reader.start()
+    async with asyncio.timeout(20):
+        while not (first := await reader.fetch(0.5, 4)):
+            pass
+    assert len(first) == 4
+    assert len(await take(reader, 6)) == 6
+    waiting = asyncio.ensure_future(reader.fetch(10, 4))
+    await asyncio.sleep(0.05)
+    await broker.writer.append(broker.topic, [Entry(None, b"late", (), 0)])
+    assert [r.value for r in await waiting] == [b"late"]
+    await reader.stop()
+
+
+async def test_seek_and_commit(broker: Broker, unique: str) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), 0) for n in range(10)])
+    reader = broker.reader(unique)
+    await reader.start()
+    await take(reader, 10)
+    reader.seek(broker.topic, 0, 7)
+    assert [int(r.value) for r in await take(reader, 3)] == [7, 8, 9]
+    await reader.commit({(broker.topic, 0): 4})
+    await reader.stop()
+    again = broker.reader(unique)
+    await again.start()
+    assert [int(r.value) for r in await take(again, 6)] == [4, 5, 6, 7, 8, 9]
+    await again.stop()
+
+
+async def test_partitions_move_to_a_member_that_comes_and_back_when_it_goes(broker: Broker, unique: str) -> None:
+    owned: dict[str, set[int]] = {"a": set(), "b": set()}
+
+    def member(name: str) -> GroupReader:
+        async def assigned(places: set[tuple[str, int]]) -> None:
+            owned[name] |= {partition for _, partition in places}
+
+        async def revoked(places: set[tuple[str, int]]) -> None:
+            owned[name] -= {partition for _, partition in places}
+
+        return broker.reader(unique, assigned, revoked)
+
+    first, second = member("a"), member("b")
+    await first.start()
+    await until(lambda: owned["a"] == {0, 1, 2}, first)
+    await second.start()
+    await until(lambda: bool(owned["b"]) and len(owned["a"] | owned["b"]) == PARTITIONS, second)
+    assert not owned["a"] & owned["b"]
+    await second.stop()
+    await until(lambda: owned["a"] == {0, 1, 2}, first)
+    await first.stop()
+
+
+async def test_a_full_disk_in_memory_is_unavailable_not_too_large() -> None:
+    log = MemoryLog(SystemTime(), {"t": 1}, bytes_max=100)
+    log.append("t", [Entry(b"k", bytes(90))])
+    with pytest.raises(LogUnavailable):
+        log.append("t", [Entry(b"k", bytes(90))])
+
+
+async def test_an_expelled_member_reads_on_and_may_not_commit() -> None:
+    log = MemoryLog(SystemTime(), {"t": 2})
+    zombie, heir = (MemoryGroupReader(log, ["t"], "g") for _ in range(2))
+    await zombie.start()
+    await heir.start()
+    await log.expel(zombie)
+    log.append("t", [Entry(None, b"0", (), 0), Entry(None, b"1", (), 1)])
+    assert len(await heir.fetch(0.1, 10)) == 2
+    assert len(await zombie.fetch(0.1, 10)) == 1
+    with pytest.raises(LogUnavailable):
+        await zombie.commit({("t", 0): 1})
+
+
+class TestTopics:
+    async def test_made_once_as_wanted(self, kafka: str, unique: str) -> None:
+        options = {"bootstrap_servers": kafka}
+        for _ in range(2):
+            await ensure(options, [Topic(f"made-{unique}", 2, 1, EVENTS)])
+        await verify_events_topic(options, f"made-{unique}")
+
+    async def test_a_topic_whose_senders_stamp_the_arrival_is_refused(self, kafka: str, unique: str) -> None:
+        options = {"bootstrap_servers": kafka}
+        await ensure(options, [Topic(f"wrong-{unique}", 1, 1, {"message.timestamp.type": "CreateTime"})])
+        with pytest.raises(WrongTopic, match="LogAppendTime"):
+            await verify_events_topic(options, f"wrong-{unique}")

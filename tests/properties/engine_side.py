@@ -1,0 +1,32 @@
+"""The engine, called the way `slawatch replay` calls it, for the property tests."""
+
+from functools import lru_cache
+from typing import Any
+
+from shared.language import bundles, load_text
+from shared.sla.engine import Engine
+from shared.sla.instants import parse_instant
+from shared.sla.terms import Bundle
+from shared.wire.events import to_evidence
+from shared.wire.reports import case_line
+from tests.acceptance.clock_vectors import as_yaml
+
+Document = dict[str, Any]
+
+
+def run_engine(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
+    """The lines of `cases.ndjson` for documents as YAML gives them and events in order of arrival, in event-time mode."""
+    engine = Engine("event")
+    for bundle in _bundles(as_yaml([*calendars, agreement])):
+        engine.activate(bundle, "drawn")
+    for event in events:
+        engine.take(to_evidence(event))
+    if until is not None:
+        engine.advance(parse_instant(until))
+    engine.settle()
+    return [case_line(line) for line in engine.case_lines()]
+
+
+@lru_cache(maxsize=64)
+def _bundles(text: str) -> tuple[Bundle, ...]:
+    return bundles(load_text("drawn.yaml", text).or_raise())

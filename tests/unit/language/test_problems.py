@@ -1,0 +1,334 @@
+"""Each class of mistake: where it is reported, what is said, and what to write instead."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.language import LanguageError, bundles, load, load_or_raise, load_text
+from tests.unit.language.samples import CALENDAR, DEADLINE, HEAD, SOUND, found, with_lines, with_objective
+
+RATIO = ("name: share", "kind: ratio", "of: {objective: answer}", "on_empty: met")
+
+
+def calendar(*lines: str) -> str:
+    """A calendar with hours left out; the first of the lines is line 5."""
+    return "apiVersion: slawatch/v1\nkind: Calendar\nname: office\ntimezone: UTC\n" + "".join(f"{line}\n" for line in lines)
+
+
+CASES = {
+    # what stands in the document: (text, line:column, message, hint)
+    "unknown key": (with_lines("warnat: [50%]"), "11:5", "has no key 'warnat'", "did you mean warn_at?"),
+    "unknown key at the top": (SOUND + "calender: office\n", "11:1", "has no key 'calender'", "did you mean calendar?"),
+    "unknown key in a trigger": (with_lines("cancel: {on: x, where: 'true'}"), "11:21", "Trigger has no key 'where'", "when"),
+    "key twice": (with_lines("start: again"), "11:5", "the key start stands here twice", "line 8"),
+    "missing key": (HEAD + "objectives: [{name: a, kind: deadline, start: x, stop: y}]\n", "5:14", "needs the key 'targets'", ""),
+    "wrong apiVersion": (SOUND.replace("v1", "v2"), "1:13", "'slawatch/v2' is not possible", "did you mean slawatch/v1?"),
+    "wrong kind": (
+        SOUND.replace("kind: Agreement", "kind: Agrement"),
+        "2:7",
+        "the kind 'Agrement' is not known",
+        "did you mean Agreement?",
+    ),
+    "no kind": ("name: x\n", "1:1", "does not say its kind", "Agreement, Calendar, Mapping"),
+    "wrong kind of objective": (with_objective("name: b", "kind: deadlin"), "12:11", "'deadlin' is not possible", "did you mean deadline?"),
+    "no table": ("- a\n", "1:1", "a document is a table of keys", "apiVersion"),
+    "empty value": (SOUND + "calendar:\n", "11:1", "a value is missing", "leave out the key"),
+    "list instead of value": (SOUND + "calendar: [a]\n", "11:11", "a single value is wanted", ""),
+    "no unit": (SOUND.replace("4h", "4"), "10:24", "'4' is not a duration", "4h or 4m"),
+    "long unit": (SOUND.replace("4h", "4 hours"), "10:24", "'4 hours' is not a duration", "write 4h"),
+    "minutes as min": (SOUND.replace("4h", "90min"), "10:24", "not a duration", "write 90m"),
+    "half a business day": (SOUND.replace("4h", "1.5bd"), "10:24", "business and civil days are whole", "hours"),
+    "target of zero": (SOUND.replace("4h", "0h"), "10:24", "no time at all", "more than zero"),
+    "negative target": (SOUND.replace("4h", "-4h"), "10:24", "not a duration", "negative"),
+    "business days where hours belong": (SOUND + "horizon: 3bd\n", "11:10", "business and civil days are for", "48h or 2d"),
+    "unreachable target": (
+        SOUND.replace("[{within: 4h}]", "[{within: 4h}, {within: 8h}]"),
+        "10:29",
+        "this target is never reached",
+        "the target on line 10 has no 'when'",
+    ),
+    "same when twice": (
+        SOUND.replace("[{within: 4h}]", "[{when: data.a == 1, within: 4h}, {when: data.a == 1, within: 8h}]"),
+        "10:48",
+        "this target is never reached",
+        "same 'when'",
+    ),
+    "until with within": (
+        SOUND.replace("{within: 4h}", "{within: 4h, until: data.due}"),
+        "10:28",
+        "'within' and 'until' exclude",
+        "keep one",
+    ),
+    "neither until nor within": (SOUND.replace("{within: 4h}", "{calendar: 24x7}"), "10:15", "one of 'within' and 'until' is missing", ""),
+    "same_time without bd": (SOUND.replace("4h}", "4h, at: same_time}"), "10:28", "goes with business days only", "within: 2bd"),
+    "pausable without until": (SOUND.replace("4h}", "4h, pausable: true}"), "10:28", "'pausable' goes with 'until' only", ""),
+    "until that is no path": (SOUND.replace("within: 4h", "until: promised_at"), "10:23", "not the path of a field", "data.some_field"),
+    "resume without pause": (with_lines("resume: x"), "11:5", "'resume' without 'pause'", "what pauses"),
+    "resume beside while": (
+        with_lines("pause: {while: data.w}", "resume: x"),
+        "12:5",
+        "'resume' beside 'pause: {while",
+        "leave out 'resume'",
+    ),
+    "pause without a trigger": (with_lines("pause: {at_most: 2h}"), "11:12", "one of 'on' and 'while' is missing", ""),
+    "reserved type": (with_lines("cancel: slawatch.breach.opened"), "11:13", "begin with slawatch. are reserved", ""),
+    "reserved type in a list": (with_lines("cancel: [a, slawatch.x]"), "11:17", "are reserved", ""),
+    "unknown role": (with_lines("cancel: {on: x, by: client}"), "11:25", "'client' is not possible", "customer"),
+    "condition: syntax": (with_lines("when: data.priority = 1"), "11:25", "condition: Syntax error", "equality is =="),
+    "condition: syntax, quoted": (with_lines('when: "data.priority = 1"'), "11:26", "condition: Syntax error", "equality is =="),
+    "condition: unknown name": (with_lines("when: priority == 'P1'"), "11:11", "undeclared reference to 'priority'", "data.priority"),
+    "condition: no boolean": (with_lines("when: 1 + 1"), "11:11", "must be true or false", ""),
+    "condition: block text": (with_lines("when: |", "  data.x == 1 &&", "  oops"), "11:11", "undeclared reference to 'oops'", ""),
+    "warning twice": (with_lines("warn_at: [50%, 50%]"), "11:20", "50% stands here twice", "once"),
+    "warning at 100%": (with_lines("warn_at: [100%]"), "11:15", "between 0% and 100%", ""),
+    "unknown calendar": (SOUND + "calendar: ofice\n---\n" + CALENDAR, "11:11", "there is no calendar 'ofice'", "did you mean office?"),
+    "unknown calendar of a target": (SOUND.replace("4h}", "4h, calendar: x}"), "10:38", "there is no calendar 'x'", ""),
+    "unknown zone": (SOUND + "timezone: Asia/Beijing\n", "11:11", "zone 'Asia/Beijing' is not known", "did you mean"),
+    "zone by its city": (SOUND + "timezone: Shanghai\n", "11:11", "not known", "did you mean Asia/Shanghai?"),
+    "version of zero": (SOUND + "version: 0\n", "11:10", "not a whole number of at least 1", ""),
+    "no vendor at all": (SOUND.replace("vendor: acme", "vendor: []"), "4:9", "the list is empty", ""),
+    "star beside names": (SOUND.replace("vendor: acme", 'vendor: ["*", b]'), "4:9", '"*" beside other names', "alone"),
+    "vendor twice": (SOUND.replace("vendor: acme", "vendor: [b, b]"), "4:13", "b stands here twice", ""),
+    "name with a slash": (SOUND.replace("name: acme", "name: a/b"), "3:7", "cannot be a name", "no slash"),
+    "effective backwards": (SOUND + "effective: {from: 2026-05-01, to: 2026-04-01}\n", "11:35", "lies before effective.from", "exchange"),
+    "impossible date": (SOUND + "effective: {from: 2026-02-30}\n", "11:19", "not a date", "2026-10-01"),
+    "money without currency": (SOUND + "fee: 100\n", "11:6", "not an amount of money", '"500 CNY"'),
+    "currency mismatch": (
+        SOUND + '    penalty: {per_breach: "5 USD"}\nfee: "9 CNY"\n',
+        "12:6",
+        "CNY beside USD: an agreement has one currency",
+        "in USD",
+    ),
+    "penalty of nothing": (with_lines('penalty: {at_most: "5 CNY"}'), "11:14", "costs nothing", "per_breach"),
+    "tiers on a deadline": (with_lines("penalty: {tiers: []}"), "11:15", "has no key 'tiers'", "per_breach"),
+    "started hours without a rate": (with_lines("penalty: {per_started_hour: true}"), "11:15", "needs 'per_hour_late'", ""),
+    "same objective name": (
+        with_objective("name: answer", *(line.strip() for line in DEADLINE.splitlines()[1:])),
+        "11:11",
+        "there is another objective 'answer'",
+        "line 6",
+    ),
+    "reference to nothing": (
+        with_objective("name: share", "kind: ratio", "of: {objective: anser}", "on_empty: met", 'target: ">= 95%"'),
+        "13:21",
+        "there is no objective 'anser'",
+        "did you mean answer?",
+    ),
+    "reference to itself": (
+        with_objective("name: share", "kind: ratio", "of: {objective: share}", "on_empty: met", 'target: ">= 95%"'),
+        "13:21",
+        "refers to itself",
+        "answer",
+    ),
+    "reference to a level": (
+        with_objective(*RATIO, 'target: ">= 95%"') + "  - {name: b, kind: ratio, of: {objective: share}, on_empty: met, target: '> 1%'}\n",
+        "16:44",
+        "'share' is windowed",
+        "answer",
+    ),
+    "ratio without good": (
+        with_objective("name: share", "kind: ratio", "of: {events: x}", "on_empty: met", 'target: ">= 95%"'),
+        "13:18",
+        "needs 'good'",
+        "data.damaged == false",
+    ),
+    "target without comparison": (with_objective(*RATIO, "target: 95%"), "15:13", "'95%' is not a target", '">= 95%"'),
+    "share over 100%": (with_objective(*RATIO, 'target: ">= 101%"'), "15:13", "not between 0% and 100%", ""),
+    "number for a share": (with_objective(*RATIO, 'target: ">= 95"'), "15:13", "a share of 95 is impossible", "percentage"),
+    "never met": (with_objective(*RATIO, 'target: "> 100%"'), "15:13", "can never be met", ""),
+    "always met": (with_objective(*RATIO, 'target: ">= 0%"'), "15:13", "is always met", ""),
+    "on_empty left out": (with_objective(*RATIO[:3], 'target: ">= 95%"'), "11:5", "needs the key 'on_empty'", "met, no_data or breach"),
+    "window malformed": (with_objective(*RATIO, 'target: ">= 95%"', "window: rolling"), "16:13", "is not a window", "rolling 30d"),
+    "window's length malformed": (with_objective(*RATIO, 'target: ">= 95%"', "window: rolling 30"), "16:21", "not a duration", "30h"),
+    "burn rule that never fires": (
+        with_objective(*RATIO, 'target: ">= 50%"', "burn_rate: standard"),
+        "16:16",
+        "this burn rule can never fire",
+        "below 2",
+    ),
+    "listed burn rule that never fires": (
+        with_objective(*RATIO, 'target: ">= 90%"', "burn_rate: [{long: 1h, short: 5m, factor: 10, severity: page}]"),
+        "16:47",
+        "never fire",
+        "below 10",
+    ),
+    "burn windows exchanged": (
+        with_objective(*RATIO, 'target: ">= 99%"', "burn_rate: [{long: 5m, short: 1h, factor: 2, severity: page}]"),
+        "16:35",
+        "not shorter than the long one",
+        "",
+    ),
+    "burn rate without a budget": (with_objective(*RATIO, 'target: ">= 100%"', "burn_rate: standard"), "16:5", "needs an error budget", ""),
+    "tiers out of order": (
+        with_objective(*RATIO, 'target: ">= 95%"', "penalty: {tiers: [{below: 90%, credit: 10%}, {below: 95%, credit: 5%}]}"),
+        "16:58",
+        "the tiers are out of order",
+        "highest edge first",
+    ),
+    "tiers of two kinds": (
+        with_objective(*RATIO, 'target: ">= 95%"', "penalty: {tiers: [{below: 90%, credit: 10%}, {above: 95%, credit: 5%}]}"),
+        "16:50",
+        "tiers of one list all say 'below'",
+        "",
+    ),
+    "further tier gives less": (
+        with_objective(*RATIO, 'target: ">= 95%"', "penalty: {tiers: [{below: 95%, credit: 10%}, {below: 90%, credit: 5%}]}"),
+        "16:71",
+        "gives less credit",
+        "",
+    ),
+    "rewards out of order": (
+        with_objective(*RATIO, 'target: ">= 95%"', "reward: {tiers: [{at_least: 99%, bonus: 2%}, {at_least: 98%, bonus: 3%}]}"),
+        "16:61",
+        "the tiers are out of order",
+        "lowest edge first",
+    ),
+    "aggregate without field": (
+        with_objective("name: a", "kind: aggregate", "of: {events: x}", "aggregate: avg", "on_empty: met", 'target: "> 4"'),
+        "11:5",
+        "avg needs the key 'field'",
+        "data.score",
+    ),
+    "count with field": (
+        with_objective(
+            "name: a", "kind: aggregate", "of: {events: x}", "aggregate: count", "field: data.x", "on_empty: met", 'target: "< 4"'
+        ),
+        "15:5",
+        "no meaning for count",
+        "leave it out",
+    ),
+    "unknown aggregate": (
+        with_objective(
+            "name: a", "kind: aggregate", "of: {events: x}", "aggregate: mean", "field: data.x", "on_empty: met", 'target: "< 4"'
+        ),
+        "14:16",
+        "'mean' is not an aggregate",
+        "avg",
+    ),
+    "heartbeat without a rhythm": (
+        with_objective("name: a", "kind: heartbeat", "on: x"),
+        "11:5",
+        "one of 'every' and 'due' is missing",
+        "",
+    ),
+    "recurrence of hours": (
+        with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=HOURLY", at: "18:00"}'),
+        "14:18",
+        "needs FREQ=DAILY",
+        "MONTHLY",
+    ),
+    "recurrence that never occurs": (
+        with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", at: "18:00"}'),
+        "14:18",
+        "never occurs",
+        "",
+    ),
+    "recurrence misspelt": (
+        with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=MONTHLY;BYMONTDAY=3", at: "18:00"}'),
+        "14:18",
+        "unknown part BYMONTDAY",
+        "did you mean BYMONTHDAY?",
+    ),
+    "due at an impossible time": (
+        with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=DAILY", at: "25:00"}'),
+        "14:36",
+        "not a time of day",
+        "",
+    ),
+    "calendar without working time": (calendar("hours: {mon: []}"), "5:8", "no working time at all", "mon-fri"),
+    "calendar without hours": (calendar(), "1:1", "no working time at all", "24x7"),
+    "calendar called 24x7": (CALENDAR.replace("office", "24x7"), "3:7", "24x7 is built in", "another name"),
+    "empty window": (calendar('hours: {mon: ["00:00-00:00"]}'), "5:15", "00:00-00:00 is empty", "00:00-24:00"),
+    "window malformed in hours": (calendar("hours: {mon: [9-17]}"), "5:15", "'9' is not a time of day", "09:00"),
+    "window of one time": (calendar('hours: {mon: ["09:00"]}'), "5:15", "not a window of time", "09:00-17:00"),
+    "window from 24:00": (calendar('hours: {mon: ["24:00-06:00"]}'), "5:15", "opens at 24:00", "00:00 of the next day"),
+    "overlapping days": (
+        calendar('hours: {mon-fri: ["09:00-17:00"], tue: ["10:00-12:00"]}'),
+        "5:36",
+        "tue is in 'mon-fri' and in 'tue'",
+        "once",
+    ),
+    "unknown day": (calendar('hours: {monday: ["09:00-17:00"]}'), "5:9", "'monday' is not a day of the week", "write mon"),
+    "two overrides for a date": (
+        calendar('hours: {mon: ["09:00-17:00"]}', 'overrides: {2026-12-25: [], "2026-12-25": ["09:00-12:00"]}'),
+        "6:29",
+        "2026-12-25 stands here twice",
+        "line 6",
+    ),
+    "override of no date": (calendar('hours: {mon: ["09:00-17:00"]}', "overrides: {25.12.2026: []}"), "6:13", "not a date", "2026-10-01"),
+    "unknown country": (calendar('hours: {mon: ["09:00-17:00"]}', "holidays: XX"), "6:11", "holidays of 'XX' are not known", "ISO 3166"),
+    "unknown subdivision": (calendar('hours: {mon: ["09:00-17:00"]}', "holidays: DE-XX"), "6:11", "DE has no subdivision 'XX'", ""),
+    "same agreement twice": (SOUND + "---\n" + SOUND, "14:7", "agreement 'acme' version 1 stands here twice", "raise the version"),
+    "same calendar twice": (CALENDAR + "---\n" + CALENDAR, "9:7", "calendar 'office' stands here twice", "another name"),
+    "yaml: unquoted comparison": (with_objective(*RATIO, "target: >= 95%"), "15:14", "not YAML", "put the value in quotes"),
+    "yaml: open bracket": (SOUND + "labels: [a\n", "12:1", "not YAML", ""),
+    "yaml: control character": (SOUND + "description: a\x07b\n", "11:15", "U+0007 is not allowed", "remove"),
+    "yaml: key that is no text": (SOUND + "? [a]\n: b\n", "11:3", "a key must be a text", ""),
+    "yaml: unknown alias": (SOUND + "calendar: *office\n", "11:11", "undefined alias", ""),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_reported_where_it_stands_with_what_to_write(case: str) -> None:
+    text, place, message, hint = CASES[case]
+    (problem,) = found(text)
+    assert problem.startswith(f"a.yaml:{place}: error: ")
+    said, _, hinted = problem.partition(" (hint: ")
+    assert message in said
+    assert hint in hinted
+
+
+def test_all_problems_are_collected_not_only_the_first() -> None:
+    text = SOUND.replace("4h", "4") + "    resume: x\n    wen: data.x\ncalendar: nowhere\n---\n" + CALENDAR.replace("Asia/Shanghai", "Mars")
+    assert [problem.split(": error")[0] for problem in found(text)] == [
+        "a.yaml:10:24",
+        "a.yaml:11:5",
+        "a.yaml:12:5",
+        "a.yaml:13:11",
+        "a.yaml:18:11",
+    ]
+
+
+def test_a_calendar_with_a_problem_is_still_known_to_those_who_name_it() -> None:
+    assert len(found(SOUND + "calendar: office\n---\n" + CALENDAR.replace("09:00-18:00", "0900-1800"))) == 1
+
+
+def test_what_is_sound_is_loaded_beside_what_is_not() -> None:
+    loaded = load_text("a.yaml", SOUND + "---\n" + SOUND.replace("name: acme", "name: other").replace("4h", "4"))
+    assert [agreement.name for agreement in loaded.agreements] == ["acme"]
+    assert len(loaded.problems) == 1
+
+
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    good, latin = tmp_path / "good.yaml", tmp_path / "latin.yaml"
+    good.write_text(SOUND, "utf-8")
+    latin.write_bytes("name: Zürich".encode("latin-1"))
+    loaded = load([good, tmp_path / "absent.yaml", latin])
+    assert [problem.file for problem in loaded.problems] == [str(tmp_path / "absent.yaml"), str(latin)]
+    assert len(bundles(loaded)) == 1
+    with pytest.raises(LanguageError, match="not UTF-8") as wrong:
+        load_or_raise([good, latin])
+    assert wrong.value.problems == (loaded.problems[1],)
+
+
+def test_calendars_may_stand_in_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SOUND + "calendar: office\n", "utf-8")
+    (tmp_path / "c.yaml").write_text(CALENDAR, "utf-8")
+    assert load_or_raise([tmp_path / "a.yaml", tmp_path / "c.yaml"]).agreements[0].calendar == "office"
+    known = load_or_raise([tmp_path / "c.yaml"]).calendars
+    assert load_text("a.yaml", SOUND + "calendar: office\n", known).problems == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]),  # billion laughs
+        "a: &a [*a]",
+        "[" * 5_000,
+        "{a: " * 200 + "}" * 200,
+        "x" * 3_000_000,
+    ],
+)
+def test_hostile_documents_are_refused(text: str) -> None:
+    (problem,) = load_text("a.yaml", text).problems
+    assert "a.yaml:1:1" in str(problem)
