@@ -38,8 +38,8 @@ Story = Callable[[Random], tuple[Trade, list[Moment]]]
 
 DESK = Trade("acme-desk", "helpdesk", "/acme/ticketing", "INC")
 PARCELS = Trade("swift-parcels", "delivery", "/swift/tracking", "PKG")
-PAYRUNS = Trade("payday", "payroll", "/payday/workflow", "RUN")
-QUERIES = Trade("payday", "payroll", "/payday/workflow", "QRY")
+PAYRUNS = Trade("payday", "payroll", "/payday/processes", "RUN")
+QUERIES = Trade("payday", "payroll", "/payday/processes", "QRY")
 HOSTING = Trade("northhost", "web-platform", "/northhost/status", "OUT")
 ROOMS = Trade("campus-move", "campus-logistics", "/campus-move/jobs", "SET")
 SPILLS = Trade("campus-move", "campus-logistics", "/campus-move/jobs", "SPILL")

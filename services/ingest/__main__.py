@@ -3,12 +3,9 @@
 import asyncio
 import os
 import platform
-import sys
 
 import structlog
-import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
-from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,13 +22,12 @@ from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.system_time import SystemTime
-from shared.local.stack import running_stack
+from shared.local import program
 from shared.ports.log import LogUnavailable
 from shared.ports.time import TimeSource
-from shared.runtime import logs
 from shared.runtime.credentials import Authenticator, load_pepper
 from shared.runtime.serving import serve
-from shared.runtime.settings import BadSettings, Settings, load
+from shared.runtime.settings import Settings
 from shared.sla.instants import SECOND
 
 RETRY_S = 1
@@ -101,26 +97,10 @@ async def main(settings: Settings) -> None:
         await engine.dispose()
 
 
-def resolved(settings: Settings) -> Settings:
-    """With the addresses of the running embedded stack, where none are set. Raises BadSettings if it does not run."""
-    if settings.kafka and settings.database.get_secret_value():
-        return settings
-    stack = running_stack(settings.home)
-    if stack is None:
-        raise BadSettings("SLAWATCH_KAFKA and SLAWATCH_DATABASE are empty and no embedded stack runs: start it with `make run`")
-    database = settings.database if settings.database.get_secret_value() else SecretStr(stack.database)
-    return settings.model_copy(update={"kafka": settings.kafka or stack.kafka, "database": database})
-
-
 def run() -> None:
-    """`slawatch serve ingest`: the settings of the environment, JSON logs, until SIGTERM."""
-    try:
-        settings = resolved(load())
-    except BadSettings as wrong:
-        sys.exit(str(wrong))
-    logs.configure("ingest", settings.log_level)
-    disable_created_metrics()  # one more series for each counter, which nobody reads
-    uvloop.run(main(settings))
+    """`slawatch serve ingest`."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter, which nobody reads
+    program.run("ingest", main)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ from shared.wire.topics import ROLE_ATTRIBUTE
 MAX_DEPTH: Final = 32  # levels of objects and arrays in an event
 MAX_ATTRIBUTE_BYTES: Final = 1_024
 _ATTRIBUTE_NAME = re.compile(r"[a-z0-9]+\Z", re.ASCII)
+_USUAL: Final = frozenset(("specversion", "datacontenttype", "sequence", "replaces", *events.REQUIRED))  # their names are good
+_NEVER: Final = {
+    ROLE_ATTRIBUTE: f"{ROLE_ATTRIBUTE} is stamped by slawatch",
+    "data_base64": "binary data is not taken: send a JSON object in data",
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _JSON_TYPE = re.compile(r"[a-z0-9.+-]+/([a-z0-9.-]+\+)?json\s*(;.*)?\Z", re.IGNORECASE | re.ASCII)
 
@@ -206,23 +211,28 @@ def _check_attributes(event: dict[str, Any]) -> None:
     for name, value in event.items():
         if name == "data":
             continue
-        pointer = "/" + _printable(name[:MAX_ATTRIBUTE_BYTES]).replace("~", "~0").replace("/", "~1")
-        if name == ROLE_ATTRIBUTE:
-            raise Refused(NOT_AN_EVENT, f"{ROLE_ATTRIBUTE} is stamped by slawatch", pointer)
-        if name == "data_base64":
-            raise Refused(NOT_AN_EVENT, "binary data is not taken: send a JSON object in data", pointer)
-        if not _ATTRIBUTE_NAME.match(name):
-            raise Refused(NOT_AN_EVENT, "names of attributes are lower-case letters and digits", pointer)
-        if isinstance(value, str):
-            if _CONTROL.search(value):
-                raise Refused(NOT_AN_EVENT, f"{name} holds a control character", pointer)
-            if len(value.encode()) > MAX_ATTRIBUTE_BYTES:
-                raise Refused(NOT_AN_EVENT, f"{name} is longer than {MAX_ATTRIBUTE_BYTES} bytes", pointer)
-        elif not isinstance(value, bool | int):
-            raise Refused(NOT_AN_EVENT, f"{name} must be a string, an integer or a boolean", pointer)
+        wrong = _wrong_with(name, value)
+        if wrong:
+            pointer = "/" + _printable(name[:MAX_ATTRIBUTE_BYTES]).replace("~", "~0").replace("/", "~1")
+            raise Refused(NOT_AN_EVENT, wrong, pointer)
     declared = event.get("datacontenttype")
     if declared is not None and "data" in event and not (isinstance(declared, str) and is_json_type(declared)):
         raise Refused(NOT_AN_EVENT, "data is JSON: datacontenttype must be application/json", "/datacontenttype")
+
+
+def _wrong_with(name: str, value: Any) -> str:
+    """What is wrong with an attribute; empty: nothing."""
+    if name in _NEVER:
+        return _NEVER[name]
+    if name not in _USUAL and not _ATTRIBUTE_NAME.match(name):
+        return "names of attributes are lower-case letters and digits"
+    if isinstance(value, str):
+        if not value.isprintable() and _CONTROL.search(value):
+            return f"{name} holds a control character"
+        if len(value) * 4 > MAX_ATTRIBUTE_BYTES and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+            return f"{name} is longer than {MAX_ATTRIBUTE_BYTES} bytes"
+        return ""
+    return "" if isinstance(value, bool | int) else f"{name} must be a string, an integer or a boolean"
 
 
 def _printable(text: str) -> str:

@@ -26,7 +26,7 @@ class Probes:
         missing = {}
         if self._broker:
             missing["broker"] = self._broker
-        if self._database and not self._authenticator.has_known:
+        if self._database and not self._authenticator.has_known():
             missing["database"] = self._database
         return missing
 

@@ -1,5 +1,6 @@
 """notifier: verdicts in from the log; ledger, messages, API and console out. The composition root."""
 
+import platform
 import random
 import sys
 
@@ -85,7 +86,7 @@ async def main(settings: Settings) -> None:
             group,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
-            instance=f"{group}-{settings.bind}-{settings.notifier_port}",
+            instance=f"{group}-{platform.node()}-{settings.notifier_port}",
         )
 
     try:

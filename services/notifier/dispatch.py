@@ -33,6 +33,7 @@ CLAIMS_MAX: Final = 200  # per channel and look
 QUEUE_MAX: Final = 4_000  # deliveries in memory per channel
 OUTCOMES_MAX: Final = 10_000  # outcomes in memory; then sending waits for the ledger
 SETTLED_MAX: Final = 500  # outcomes written at once
+RETRY_S_MAX: Final = 5.0
 FLUSH_S: Final = 3.0  # how long outcomes are still written when the process stops
 
 log = structlog.get_logger()
@@ -45,6 +46,14 @@ class _Held(NamedTuple):
     claimed: Claimed
     verdict: Verdict
     ask: bool = False
+
+
+class _Done(NamedTuple):
+    """An attempt that is over and has yet to be written."""
+
+    outcome: Outcome
+    verdict: Verdict
+    latency_ms: int
 
 
 class _Lanes:
@@ -95,7 +104,7 @@ class Dispatcher:
         self._lanes = {channel.name: _Lanes(channel) for channel in channels}
         self._deliveries, self._time, self._metrics = deliveries, time, metrics
         self._public_url, self._jitter, self._on_delivery, self._poll_s = public_url, jitter, on_delivery, poll_s
-        self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(OUTCOMES_MAX)
+        self._outcomes: asyncio.Queue[_Done] = asyncio.Queue(OUTCOMES_MAX)
         self.off: dict[str, str] = {}  # disabled channels and why
 
     @property
@@ -163,10 +172,9 @@ class Dispatcher:
         else:
             log.warning("delivery failed", channel=channel.name, verdict=claimed.verdict_id, attempt=done.attempts, error=done.error)
         self._metrics.notifications.labels(channel.name, "retried" if done.state == "pending" else done.state).inc()
-        self._on_delivery(done, verdict, max(0, done.at - claimed.appended))
         if isinstance(result, Gone):
             self.off[channel.name] = result.error
-        await self._outcomes.put(done)
+        await self._outcomes.put(_Done(done, verdict, max(0, done.at - claimed.appended)))
 
     async def _settle(self) -> None:
         """Write outcomes, many at once, until they are written."""
@@ -180,24 +188,25 @@ class Dispatcher:
             rest = [self._outcomes.get_nowait() for _ in range(self._outcomes.qsize())]
             with contextlib.suppress(LedgerUnavailable, LedgerRefused, TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
-                    await self._deliveries.settle(rest)
+                    await self._deliveries.settle([done.outcome for done in rest])
 
-    async def _write(self, batch: list[Outcome]) -> None:
+    async def _write(self, batch: list[_Done]) -> None:
         wait_s = 0.1
         while True:
             try:
-                await self._deliveries.settle(batch)
-                for gone in batch:
-                    if gone.state == "disabled":
-                        await self._deliveries.disable(gone.channel, gone.error, gone.at)
+                await self._deliveries.settle([done.outcome for done in batch])
+                for gone in (done.outcome for done in batch if done.outcome.state == "disabled"):
+                    await self._deliveries.disable(gone.channel, gone.error, gone.at)
             except LedgerUnavailable:
                 await self._time.sleep(wait_s)
-                wait_s = min(5, wait_s * 2)
+                wait_s = min(RETRY_S_MAX, wait_s * 2)
             except LedgerRefused as wrong:
                 log.error("outcomes of deliveries cannot be written", error=str(wrong), outcomes=len(batch))
                 return
             else:
-                return
+                break
+        for done in batch:  # after the write: whoever is told now and looks it up finds it
+            self._on_delivery(*done)
 
     async def _poll(self, lanes: _Lanes) -> None:
         """Claim what is due: retries, and what a crash or a full queue left."""

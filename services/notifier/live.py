@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -91,7 +91,7 @@ def _event(name: str, data: bytes) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
 
 
-async def feed(hub: Hub, vendor: str | None) -> AsyncIterator[bytes]:
+async def feed(hub: Hub, vendor: str | None) -> AsyncGenerator[bytes, None]:
     """Server-sent events for programs: each change as JSON, named by its kind."""
     with hub.subscribe(vendor) as reader:
         yield b": slawatch\n\n"
@@ -105,7 +105,7 @@ async def feed(hub: Hub, vendor: str | None) -> AsyncIterator[bytes]:
                 yield b": still here\n\n"
 
 
-async def signals(hub: Hub, vendor: str | None) -> AsyncIterator[bytes]:
+async def signals(hub: Hub, vendor: str | None) -> AsyncGenerator[bytes, None]:
     """Server-sent events for pages: which parts are stale. The page fetches those; a flood costs it four fetches a second."""
     with hub.subscribe(vendor) as reader:
         yield b"retry: 1000\n\n"

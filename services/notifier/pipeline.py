@@ -272,4 +272,4 @@ def publish_delivery(hub: Hub, outcome: Outcome, verdict: Verdict, latency_ms: i
         "latency_ms": latency_ms,
         "error": outcome.error,
     }
-    hub.publish(Change("delivery", data.vendor, data.breach_id, frozenset(), said))
+    hub.publish(Change("delivery", data.vendor, data.breach_id, frozenset({"told"}), said))

@@ -101,15 +101,8 @@ def target(fields: Fields, report: Report) -> None:
 
 
 def deadline(fields: Fields, report: Report) -> None:
-    if fields.has_key("resume"):
-        if not fields.has_key("pause"):
-            report.at(fields.key_place("resume"), "'resume' without 'pause'", "say what pauses the clock, or leave out 'resume'")
-        elif fields.get("pause", {}).get("while"):
-            report.at(
-                fields.key_place("resume"),
-                "'resume' beside 'pause: {while: …}'",
-                "the pause ends when its condition does; leave out 'resume'",
-            )
+    if fields.has_key("resume") and not fields.has_key("pause"):
+        report.at(fields.key_place("resume"), "'resume' without 'pause'", "say what pauses the clock, or leave out 'resume'")
     conditions: dict[str | None, Fields] = {}
     for one in fields.get("targets", ()):
         when = one.get("when")

@@ -2,10 +2,13 @@
 
 import hashlib
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import stamina
+import truststore
 from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import Artifact, MavenContext
 from rich.console import Console
@@ -56,7 +59,7 @@ def locked() -> Lock:
 
 
 def fetch(directory: Path, lock: Lock | None = None) -> list[Path]:
-    """Every jar of the lock (the committed one), in class path order; the missing ones are fetched first, under a progress bar, and checked.
+    """Every jar of the lock (the committed one), in class path order; missing ones are fetched first, under a progress bar, and checked.
 
     A jar that is there was checked when it was put there, in one step, so only its size is looked at again.
     Raises StackError when a file cannot be had or is not the locked one.
@@ -66,7 +69,8 @@ def fetch(directory: Path, lock: Lock | None = None) -> list[Path]:
     missing = [jar for jar in jars if not _present(jar, directory / jar.filename)]
     if missing:
         columns = (TextColumn("fetching Apache Kafka"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress, tempfile.TemporaryDirectory(dir=directory) as scratch:
+        bar = Progress(*columns, console=Console(stderr=True))
+        with bar as progress, _system_trust(), tempfile.TemporaryDirectory(dir=directory) as scratch:
             task = progress.add_task("jars", total=sum(jar.size for jar in missing))
             maven = repository(Path(scratch))
             for jar in missing:
@@ -75,24 +79,35 @@ def fetch(directory: Path, lock: Lock | None = None) -> list[Path]:
     return [directory / jar.filename for jar in jars]
 
 
+@contextmanager
+def _system_trust() -> Iterator[None]:
+    """Certificates as the system trusts them, as pip does: behind a company's proxy the list that comes with requests is not enough."""
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
+
+
 def _present(jar: Jar, path: Path) -> bool:
     return path.exists() and path.stat().st_size == jar.size
 
 
 def _fetch(maven: MavenContext, jar: Jar, target: Path) -> None:
-    wanted = artifact(maven, jar.coordinates)
-    try:
-        for attempt in stamina.retry_context(on=OSError, attempts=4, timeout=120):
-            with attempt:
-                try:
-                    fetched = wanted.resolve()
-                except OSError:
-                    if wanted.cached_path is not None:
-                        wanted.cached_path.unlink(missing_ok=True)  # jgo would take the torn file for the whole one
-                    raise
-    except (OSError, RuntimeError) as error:
-        raise StackError(f"cannot fetch {jar.coordinates} from Maven Central: {error}") from error
+    fetched = _resolve(artifact(maven, jar.coordinates), jar.coordinates)
     found = sha256(fetched)
     if found != jar.sha256:
         raise StackError(f"{jar.coordinates} is not the locked file: SHA-256 {found}, the lock says {jar.sha256}")
     fetched.replace(target)  # one step: another process may be fetching the same
+
+
+def _resolve(wanted: Artifact, coordinates: str) -> Path:
+    for pause_s in (1, 3, 0):
+        try:
+            return wanted.resolve()
+        except (OSError, RuntimeError) as error:  # the network, or the repository has no such file
+            if wanted.cached_path is not None:
+                wanted.cached_path.unlink(missing_ok=True)  # jgo would take a torn file for the whole one
+            why = str(error)
+            time.sleep(pause_s)
+    raise StackError(f"cannot fetch {coordinates} from Maven Central: {why}")

@@ -41,6 +41,9 @@ share.coordinator.state.topic.num.partitions=8
 log.cleaner.dedupe.buffer.size=16777216
 num.network.threads=2
 num.io.threads=4
+# one that was killed must not wait long for its former self to be given up
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # a group's first member need not wait for others
 group.initial.rebalance.delay.ms=0
 """

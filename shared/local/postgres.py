@@ -100,11 +100,13 @@ class Postgres:
             )
         if self._directory.stat().st_uid == 0:
             nobody = pwd.getpwnam("nobody")
-            os.chown(self._directory, nobody.pw_uid, nobody.pw_gid)
+            for path in (self._directory, *self._directory.rglob("*")):  # also what a copy of the project brought along
+                os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
         owner = self._directory.stat()
         words = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", "--pdeathsig=INT"]
         if any(not directory.stat().st_mode & stat.S_IXOTH for directory in (*self._directory.parents, *_BIN.parents)):
-            words += ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+            # The last word: PostgreSQL asks access(2) about itself, which otherwise takes no account of rights but root's.
+            words += ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--securebits=+no_setuid_fixup"]
         return words
 
     def _status(self) -> tuple[int, str] | None:

@@ -147,6 +147,16 @@ class Child:
         if self.process is not None:
             end(self.process, self.stop_signal, grace_s)
 
+    def ask_to_stop(self) -> None:
+        """Only ask, so that several can end at the same time; `stop` follows."""
+        if self.process is not None and self.alive():
+            self.process.send_signal(self.stop_signal)
+
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self.process.returncode if self.process is not None else None
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
     def output(self) -> str:
         """What it wrote to its log since it was last started."""
         if self.log is None:

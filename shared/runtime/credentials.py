@@ -157,7 +157,6 @@ class Authenticator:
         self._asking: dict[str, asyncio.Future[Credential | None]] = {}
         self._away_until = float("-inf")
 
-    @property
     def has_known(self) -> bool:
         """Whether somebody would be let in although the store is away."""
         return any(self._time.monotonic() - known.checked < self._stale_s for known in self._known.values())

@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "SLAWATCH_"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -21,13 +20,13 @@ def _listed(value: object) -> object:
     return [part for part in value.replace(",", " ").split() if part] if isinstance(value, str) else value
 
 
-Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+Listed = Annotated[list[str], BeforeValidator(_listed)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Field names in upper case, with the prefix `SLAWATCH_`, are the variables; `description` is their documentation."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(PROJECT / ".slawatch", description="directory of the embedded stack's data, caches and logs")
     kafka: str = Field("", description="bootstrap servers; empty: the embedded broker")
@@ -79,15 +78,15 @@ class Settings(BaseSettings):
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of this process. Raises BadSettings that names every wrong variable."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    """The settings that variables give; an empty one counts as not set. Raises BadSettings that names every wrong variable."""
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     problems = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, 1)
             problems.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
     try:
-        settings = Settings()
+        settings = Settings.model_validate({name: environ[variable] for variable, name in known.items() if environ.get(variable)})
     except ValidationError as wrong:
         for error in wrong.errors():
             place = PREFIX + str(error["loc"][0]).upper() if error["loc"] else PREFIX + "*"

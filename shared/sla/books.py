@@ -280,7 +280,7 @@ class ClockBook:
     def _closings(self, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
         if cycle.choice is None or cycle.stopped is None or cycle.is_open or cycle.is_late:
             return []
-        name = "cancelled" if cycle.mode == "cancelled" else "met"
+        name = "met" if cycle.mode == "stopped" else "cancelled"
         return self._once(f"slawatch.clock.{name}", cycle.stopped, cycle, stated, now)
 
     def _once(self, type_: str, instant: int, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:

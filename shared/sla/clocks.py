@@ -15,7 +15,7 @@ from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.rules import Choice, Data, DeadlineRules, Editions, Role, in_order
 
-Mode = Literal["running", "paused", "stopped", "cancelled"]
+Mode = Literal["running", "paused", "stopped", "cancelled", "reset"]  # the last two: closed for good, by what
 ON_DUE = "deadline"
 ON_CHANGE = "target_changed"
 ON_REOPEN = "reopened"
@@ -126,7 +126,7 @@ class Cycle:
     @property
     def is_late(self) -> bool:
         """Closed after due."""
-        return self.stopped is not None and self.mode == "stopped" and self.due is not None and self.stopped > self.due
+        return self.stopped is not None and not self.is_open and self.due is not None and self.stopped > self.due
 
     @property
     def _is_fixed(self) -> bool:
@@ -158,7 +158,7 @@ class Cycle:
             if self.cap_end is None:
                 return None
             moved += self.calendar.worked(self.mark, self.cap_end)
-        return until if moved == 0 else self.calendar.advance(until, moved)
+        return until if moved == 0 else self.calendar.advance(until, moved, next_open=self.rules.next_open)
 
     def breach_instant(self) -> int | None:
         """When an open clock breaks its promise if nothing more happens."""
@@ -193,9 +193,9 @@ class Cycle:
         target = None if self.choice is None else self.target
         if self.choice is None:
             return View("skipped", self.started, None, None, None, None, None, None, None, False)
-        if self.mode == "cancelled":
+        if self.mode in ("cancelled", "reset") and not self.is_late:
             return View("cancelled", self.started, None, self.stopped, self.used, target, self.paused, None, None, False)
-        if self.mode == "stopped":
+        if not self.is_open:
             state, due, late = ("breached_closed" if self.is_late else "met"), self.due, self.is_late
             at, used, paused = self.stopped or 0, self.used, self.paused
         else:
@@ -260,14 +260,18 @@ class Cycle:
     def _end_pause(self) -> None:
         self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
         self.mode, self.cap_end = "running", None
-        if not self.over and self.choice is not None and self.choice.until is None and self.target is not None and self.used > self.target:
+        if self.over or self.choice is None:
+            return
+        due, used_up = self.due_now(), self.choice.until is None and self.target is not None and self.used > self.target
+        if used_up or (due is not None and due < self.mark):
             self._freeze(self.mark, self.mark, self.pending_cause or ON_DUE)
 
     def stop(self, event: Evidence) -> None:
         if self.mode == "stopped" and self.rules.objective.stop.take == "last":
             self._count_closed_time(event.time)
             self.stopped = event.time  # due is where it was: the clock went on as if it had not been stopped before
-            self.over = self.is_late
+            if self.is_late and not self.over and self.due is not None:
+                self._freeze(self.due, self.due, ON_DUE)
             self._note(event, "stop", "a later stop counts")
             return
         if not self.is_open:
@@ -284,7 +288,7 @@ class Cycle:
         if not self.is_open:
             return
         past_due = self.over and self.due is not None and event.time > self.due
-        self.mode, self.stopped = ("stopped" if past_due else "cancelled"), event.time
+        self.mode, self.stopped = ("reset" if why == "reset" else "cancelled"), event.time
         if not past_due:
             self.due, self.over = None, False
         self._note(event, why, "")
@@ -294,7 +298,7 @@ class Cycle:
         if self.mode != "stopped" or self.stopped is None:
             return
         now, counted = event.time, self.rules.objective.reopen.as_ == "count_all"
-        projected = self.due
+        projected, reached = self.due, self.due is not None and self.due == self.stopped
         if counted:
             self._count_closed_time(now)
         else:
@@ -304,7 +308,7 @@ class Cycle:
         self._note(event, "reopen", "the closed time counts" if counted else "the closed time is a pause")
         if not self.over:
             self.due = None
-            self._freeze_if_already_over(projected if counted else self.due_now(), ON_REOPEN)
+            self._freeze_if_already_over(projected if counted or reached else self.due_now(), ON_REOPEN)
         if self.pending_change is not None:
             change, self.pending_change = self.pending_change, None
             self.change(change[0], data)
@@ -319,7 +323,7 @@ class Cycle:
         if self.mode == "stopped":
             self.pending_change = (event, data)
             return
-        if self.mode == "cancelled" or self.over or self._freeze_if_reached():
+        if not self.is_open or self.over or self._freeze_if_reached():
             return
         choice = self.rules.choose(event, data)
         if choice == self.choice:
@@ -331,7 +335,7 @@ class Cycle:
         elif was_skipped or how == "retroactive":
             self._take(choice, self.started)
             self._recount()
-        elif how == "restart":
+        elif how == "restart" and not (self.choice is not None and choice.target is self.choice.target):
             self.used, self.pause_base = 0, self.paused
             self._take(choice, self.mark)
         else:

@@ -120,7 +120,7 @@ def _as_condition_error(report: str, text: str, variables: tuple[str, str]) -> C
     if undeclared := re.search(r"undeclared reference to '([\w.]+)'", message):
         hint = f"fields are reached as {variables[1]}.{undeclared[1].split('.')[0]}, attributes of the event as {variables[0]}.…"
         if variables != VARIABLES:
-            hint = f"write {variables[1]}.{undeclared[1].split('.')[0]}"
+            hint = f"write {variables[1]}.{undeclared[1].split('.')[-1]}"
     elif "'='" in message or "token recognition" in message:
         hint = "equality is ==, and is &&, or is ||, texts stand in quotes"
     return ConditionError(message, before + max(column, 1) - 1, hint)

@@ -53,6 +53,8 @@ def _vector(index: int, entry: Document) -> Vector:
     calendar |= dict(entry.get("calendar", {"timezone": "UTC", "hours": {"mon-sun": ["00:00-24:00"]}}))
     zone = ZoneInfo(calendar["timezone"])
     objective = {"name": "clock", "kind": "deadline"} | TRIGGERS | dict(entry["objective"])
+    if isinstance(objective["pause"], dict) and "while" in objective["pause"]:
+        del objective["resume"]  # such a pause ends by itself
     header = {
         "apiVersion": "slawatch/v1",
         "kind": "Agreement",

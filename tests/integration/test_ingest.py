@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,13 @@ async def ingest(stack: Stack, database_url: str, unique: str, tmp_path: Path) -
     assert service.process.returncode == 0
 
 
+async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
+    """Ask until it is so."""
+    async with asyncio.timeout(within_s):
+        while not await condition():  # noqa: ASYNC110  # another process tells no event
+            await asyncio.sleep(0.02)
+
+
 @contextmanager
 def paused(pid: int) -> Iterator[None]:
     """The process and its children hang."""
@@ -165,9 +172,13 @@ async def test_what_was_answered_with_202_stands_in_the_log_in_its_vendors_parti
 
 
 async def test_a_pulse_stands_in_every_partition_soon_after_the_start(ingest: Service) -> None:
-    async with asyncio.timeout(20):
-        while len(found := [r for r in await ingest.records() if r.header("slw-control") == b"pulse"]) < PARTITIONS:
-            await asyncio.sleep(0.1)
+    found: list[Record] = []
+
+    async def pulses() -> bool:
+        found[:] = [record for record in await ingest.records() if record.header("slw-control") == b"pulse"]
+        return len(found) >= PARTITIONS
+
+    await eventually(pulses)
     assert {record.partition for record in found} == set(range(PARTITIONS))
     assert all(isinstance(controls.decode("pulse", record.value), controls.Pulse) for record in found)
 
@@ -182,9 +193,11 @@ async def test_a_broker_that_hangs(ingest: Service) -> None:
             assert loop.time() - began < TIMEOUT_S + 2
             assert {answer.status_code for answer in answers} == {503}
             assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
-            async with asyncio.timeout(10):
-                while (await client.get("/readyz")).status_code != 503:
-                    await asyncio.sleep(0.1)
+
+            async def not_ready() -> bool:
+                return (await client.get("/readyz")).status_code == 503
+
+            await eventually(not_ready)
             assert (await client.get("/healthz")).status_code == 200
         await ingest.until_ready()
         assert (await post(client, event(id="after"))).status_code == 202
@@ -212,20 +225,22 @@ async def test_a_broker_killed_while_events_flow_loses_nothing_acknowledged(inge
                 refused += 1
                 await asyncio.sleep(0.1)
 
+    def at_least(count: int) -> Callable[[], Awaitable[bool]]:
+        async def reached() -> bool:
+            return len(acknowledged) >= count
+
+        return reached
+
+    async def is_refused() -> bool:
+        return refused > 0
+
     async with ingest.client(await ingest.key()) as client:
         workers = [asyncio.ensure_future(send(worker, client)) for worker in range(4)]
-        async with asyncio.timeout(10):
-            while len(acknowledged) < 100:
-                await asyncio.sleep(0.01)
+        await eventually(at_least(100))
         os.kill(ingest.stack.kafka_pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
-            while not refused:
-                await asyncio.sleep(0.01)
+        await eventually(is_refused)
         ingest.stack.restart_kafka()
-        so_far = len(acknowledged)
-        async with asyncio.timeout(30):
-            while len(acknowledged) < so_far + 100:
-                await asyncio.sleep(0.01)
+        await eventually(at_least(len(acknowledged) + 100), 30)
         stop.set()
         await asyncio.gather(*workers)
     assert acknowledged <= {events.decode(record.value).id for record in await ingest.written()}
@@ -250,9 +265,11 @@ async def test_sigterm_under_load_drains(stack: Stack, database_url: str, unique
                     number += 1
 
         workers = [asyncio.ensure_future(send(worker)) for worker in range(8)]
-        async with asyncio.timeout(20):
-            while len(acknowledged) < 200:
-                await asyncio.sleep(0.01)
+
+        async def loaded() -> bool:
+            return len(acknowledged) >= 200
+
+        await eventually(loaded)
         service.process.terminate()
         async with asyncio.timeout(15):
             assert await service.process.wait() == 0
@@ -271,19 +288,22 @@ async def test_the_database_away(ingest: Service) -> None:
             answer = await post(stranger, event(id="3"))
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) > 0
-        async with asyncio.timeout(20):
-            while (await post(stranger, event(id="3"))).status_code != 202:
-                await asyncio.sleep(0.1)
+
+        async def let_in() -> bool:
+            return (await post(stranger, event(id="3"))).status_code == 202
+
+        await eventually(let_in)
 
 
 async def test_a_revoked_key_is_refused_within_seconds(ingest: Service) -> None:
     async with ingest.client(await ingest.key(name="short-lived")) as client:
         assert (await post(client, event())).status_code == 202
         await ingest.revoke("short-lived")
-        async with asyncio.timeout(5):
-            while (status := (await post(client, event())).status_code) == 202:
-                await asyncio.sleep(0.1)
-        assert status == 401
+
+        async def refused() -> bool:
+            return (await post(client, event())).status_code == 401
+
+        await eventually(refused, 5)
 
 
 async def test_a_long_stream_is_taken_with_flat_memory(ingest: Service) -> None:

@@ -1,5 +1,6 @@
 """The embedded stack as its owner sees it: data survives, starts are quick, nothing stays behind, crashes are mended."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy.engine import make_url
 
 from shared.local.jars import LOCK, Jar, Lock, fetch, locked
-from shared.local.process import Child, Identity, StackError, free_ports, is_free, wait_until
+from shared.local.process import Child, StackError, free_ports, is_free, wait_until
 from shared.local.stack import Stack, running_stack, start_stack
 
 
@@ -90,7 +91,7 @@ def test_another_process_finds_a_running_stack_and_cannot_start_a_second(stack: 
     found = running_stack(home)
     assert found is not None
     assert (found.kafka, found.database) == (stack.kafka, stack.database)
-    with pytest.raises(StackError, match="runs in .* already"):
+    with pytest.raises(StackError, match=r"runs in .* already"):
         start_stack(home)
     assert running_stack(home) is not None
 
@@ -127,19 +128,17 @@ time.sleep(600)
 
 
 async def test_the_next_start_mends_what_a_killed_owner_left(tmp_path: Path) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(tmp_path), stdout=subprocess.PIPE)
     assert owner.stdout is not None
-    assert owner.stdout.readline() == "up\n"
+    assert await owner.stdout.readline() == b"up\n"
     found = running_stack(tmp_path)
     assert found is not None
     await remember(found.database, "before")
-    left = [Identity(one.pid, one.created) for one in found.processes.values()]
     owner.kill()
-    owner.wait()
-    owner.stdout.close()
+    await owner.wait()
     with_new_owner = start_stack(tmp_path)
     try:
-        assert [one for one in left if one.process()] == []
+        assert [one for one in found.processes.values() if one.process()] == []
         assert await remembered(with_new_owner.database) == ["before"]
     finally:
         with_new_owner.stop()

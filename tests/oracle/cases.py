@@ -30,11 +30,11 @@ def matches(spec: dict[str, Any], event: Event) -> bool:
 
 
 def in_order(events: list[Event], objective: Objective) -> list[Event]:
-    """By time; at one instant by sequence if all are of one source and carry it, else by role, then (source, id)."""
+    """By time; at one instant by sequence if all are of one source and carry it, else by role (none: as a change), then (source, id)."""
     specs = [trigger(objective.get(role)) for role in ROLES]
 
     def rank(event: Event) -> int:
-        return min((place for place, spec in enumerate(specs) if matches(spec, event)), default=-1)
+        return min((place for place, spec in enumerate(specs) if matches(spec, event)), default=ROLES.index("change"))
 
     out: list[Event] = []
     for time in sorted({instant(event["time"]) for event in events}):
@@ -106,7 +106,9 @@ class Fold:
             self._open_cycle(event, at)
 
     def _change(self, event: Event, at: int) -> None:
-        if self.cycles:
+        if self.cycles and self.cycles[-1].ended == "stop":
+            self.cycles[-1].change_waits = True
+        elif self.cycles:
             self.cycles[-1].change(self._chooser.choose(self._data, event), self._change_as, at)
 
     def _pause(self, _event: Event, at: int) -> None:
@@ -123,14 +125,22 @@ class Fold:
                 self.cycles[-1].cancel(at)
             self._open_cycle(event, at)
 
-    def _stop(self, _event: Event, at: int) -> None:
+    def _stop(self, event: Event, at: int) -> None:
         if not self.cycles:
             return
         cycle = self.cycles[-1]
         if cycle.ended == "stop" and self._last:
-            cycle.reopen(at, "rerun", self._change_as)
+            self._open_again(event, at, "rerun")
         if cycle.open:
             cycle.stop(at)
+
+    def _open_again(self, event: Event, at: int, how: str) -> None:
+        """Reopen the current cycle; a change that waited for it counts now."""
+        cycle = self.cycles[-1]
+        cycle.reopen(at, how)
+        if cycle.change_waits:
+            cycle.change_waits = False
+            cycle.change(self._chooser.choose(self._data, event), self._change_as, at)
 
     def _reopen(self, event: Event, at: int) -> None:
         if not self.cycles or self.cycles[-1].ended != "stop":
@@ -138,7 +148,7 @@ class Fold:
         if self._reopen_as == "new_cycle":
             self._open_cycle(event, at)
         else:
-            self.cycles[-1].reopen(at, "rerun" if self._reopen_as == "count_all" else "reopen", self._change_as)
+            self._open_again(event, at, "rerun" if self._reopen_as == "count_all" else "reopen")
 
     def _cancel(self, _event: Event, at: int) -> None:
         if self.cycles and self.cycles[-1].open:

@@ -42,10 +42,10 @@ class Cycle:
     stopped: int | None = None
     ended: str | None = None  # "stop", "cancel", "late" (cancelled or reset after due)
     waiting: bool = False  # `pause: {while: …}` holds
-    pending: Choice | None = None  # a change while stopped
-    has_pending: bool = False
+    change_waits: bool = False  # a change while stopped
     stop_due: int | None = None  # due as it stood at the stop
-    anchor: int = 0  # where the target was counted from: the start, or the restart
+    anchor: int = 0  # where a promised instant was given: the start, or the change
+    before: tuple[int, int] = (0, 0)  # used and paused by then
     promise: int | None = None  # of an `until`, moved forward where a change made it over
     promise_from_resume: bool = False
     counted_from: int = -NEVER  # `restart` forgets the time used before
@@ -113,6 +113,10 @@ class Cycle:
         self.spans(to)
         return self._live_pause
 
+    def held(self, to: int) -> bool:
+        """Paused, and under a target that pauses hold back."""
+        return self.paused_at(to) and not (self.choice is not None and self.choice.plain_until)
+
     def used(self, to: int) -> int:
         """Working milliseconds used by ``to`` (since the last restart)."""
         return sum(span.work(self.counted_from) for span in self.spans(to) if span.counts and span.end > self.counted_from)
@@ -129,10 +133,10 @@ class Cycle:
         assert self.work is not None
         if self.choice.plain_until:
             assert self.promise is not None
-            return at if self.promise_from_resume else self.promise
+            return self.promise
         hours, used = self.choice.hours, self.used(at)
-        if self.promise is not None and self.promise >= at and self.paused(at) == 0 and used == hours.worked(self.anchor, at):
-            return self.promise  # nothing has moved it
+        if self.promise is not None and (used - self.before[0], self.paused(at) - self.before[1]) == (hours.worked(self.anchor, at), 0):
+            return at if self.promise_from_resume else self.promise  # nothing has moved it
         if used > self.work:
             return at
         due = hours.after(at, self.work - used)
@@ -140,7 +144,7 @@ class Cycle:
 
     def reach(self, at: int) -> None:
         """If the clock runs at ``at`` and its due is not after it, that is its due for good."""
-        if self.due is None and self.choice is not None and not self.paused_at(at):
+        if self.due is None and self.choice is not None and not self.held(at):
             due = self.projected(at)
             if due <= at:
                 self.due, self.breach_at = due, at
@@ -149,6 +153,8 @@ class Cycle:
         """Walk to ``to``, noticing the due on the way."""
         if self.open and self.choice is not None and self.due is None:
             runs = [max(span.start, self.now) for span in self.spans(to) if span.counts and span.end > self.now]
+            if self.choice.plain_until:
+                runs = [self.now]
             if runs or not self.paused_at(to):
                 at = runs[0] if runs else to  # nothing pauses again before `to`
                 due = self.projected(at)
@@ -177,7 +183,10 @@ class Cycle:
 
     def _take(self, choice: Choice | None, anchor: int) -> None:
         self.choice, self.anchor = choice, anchor
+        self.before = (self.used(anchor), self.paused(anchor))
         self.work = self.chooser.work(choice, anchor) if choice else None
+        if choice and choice.promise is not None and self.work is not None:
+            self.work += self.before[0]
         self.promise = choice.promise if choice else None
         self.promise_from_resume = False
 
@@ -193,10 +202,7 @@ class Cycle:
             self.reach(at)
 
     def change(self, choice: Choice | None, how: str, at: int) -> None:
-        """Another target, unless due is reached; while stopped it waits for the reopening."""
-        if self.ended == "stop":
-            self.pending, self.has_pending = choice, True
-            return
+        """Another target, unless due is reached."""
         if not self.open or self.due is not None or (choice.same_as(self.choice) if choice else self.choice is None):
             return
         known = self.choice
@@ -215,8 +221,8 @@ class Cycle:
             self._take(choice, at)
         else:
             self.calendars.append((at, hours))
-            self._take(choice, self.started)
-        paused = self.paused_at(at)
+            self._take(choice, at if choice.promise is not None else self.started)
+        paused = self.held(at)
         if self.promise is not None and self.promise < at:
             self.promise, self.promise_from_resume = at, paused
         self.reach(at)
@@ -234,19 +240,18 @@ class Cycle:
         else:
             self.stop_due = self.due
 
-    def reopen(self, at: int, how: str, change_as: str) -> None:
+    def reopen(self, at: int, how: str) -> None:
         """Open again; ``how`` is "reopen" (the closed time is a pause) or "rerun" (it counts)."""
         self.script.append((at, how))
-        if self.due is None and how == "rerun" and self.choice is not None and self.stop_due is not None and self.stop_due <= at:
+        heedless = how == "rerun" or (self.choice is not None and self.choice.plain_until)  # due comes nearer while closed
+        if self.due is None and heedless and self.stop_due is not None and self.stop_due <= at:
             self.due = self.stop_due
         if self.due is not None and (self.breach_at is None or self.stopped is None or self.stopped <= self.due):
             self.breach_at = at  # over, but not before it was open again
         self.ended = self.stopped = None
         self.now = at
-        if self.has_pending:
-            self.has_pending = False
-            self.change(self.pending, change_as, at)
-        self.reach(at)
+        if not self.change_waits:
+            self.reach(at)
 
     def cancel(self, at: int) -> None:
         """Cancel, `when` turned false, or reset."""
@@ -284,7 +289,8 @@ class Cycle:
             return "breached_closed", self.due
         if self.due is not None:
             assert self.breach_at is not None
-            return ("breached" if self.breach_at + grace < log_time else "running"), self.due
+            waiting = "paused" if self.paused_at(end) else "running"
+            return ("breached" if self.breach_at + grace < log_time else waiting), self.due
         if self.paused_at(end):
-            return "paused", None
+            return "paused", self.projected(end) if self.choice.plain_until else None
         return "running", self.projected(end)

@@ -59,7 +59,7 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
     bootstrap, topic = request.getfixturevalue("kafka"), f"ports-{unique}"
     options = {"bootstrap_servers": bootstrap}
     await ensure(options, [Topic(topic, PARTITIONS, 1, EVENTS)])
-    async with KafkaWriter(options, timeout=10) as writer:
+    async with KafkaWriter(options, timeout=5) as writer:
         yield Real(bootstrap, topic, writer)
 
 

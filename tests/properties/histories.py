@@ -171,7 +171,11 @@ def histories(draw: st.DrawFn) -> History:
     times = [at for at in edges if at >= start] + near + [start, start + 1, start + 500, start - 3_600_000]
     opening = draw(_event(0, ["opened"], [start], near + edges + grid))
     if draw(st.integers(0, 9)):  # a promise kept in mind by most openings
-        opening["data"] |= {"p": draw(st.sampled_from([1, 2, 3])), "x": True, "promised_at": written(draw(st.sampled_from([*near, *edges])))}
+        opening["data"] |= {
+            "p": draw(st.sampled_from([1, 2, 3])),
+            "x": True,
+            "promised_at": written(draw(st.sampled_from([*near, *edges]))),
+        }
     events = [opening]
     for number in range(1, draw(st.integers(2, 10))):
         dues = _dues(agreement, calendars, events)

@@ -174,11 +174,11 @@ class TestRecognising:
         store.available = False
         await time.advance(599)
         await authenticator.authenticate(text)
-        assert authenticator.has_known
+        assert authenticator.has_known()
         with pytest.raises(CredentialsUnavailable):
             await authenticator.authenticate(unknown)
         await time.advance(1)
-        assert not authenticator.has_known
+        assert not authenticator.has_known()
         with pytest.raises(CredentialsUnavailable):
             await authenticator.authenticate(text)
         store.available = True

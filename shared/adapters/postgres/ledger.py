@@ -37,6 +37,7 @@ from shared.sla.instants import parse_instant
 from shared.wire.verdicts import VerdictData
 
 _REFUSALS: Final = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity violation, program limit
+_OUR_FAULT: Final = "42"  # syntax, missing table, missing right: waiting would hide it
 _CHARACTERS_MAX: Final = 500  # of a name in an indexed or listed column; the body keeps it whole
 
 
@@ -123,6 +124,8 @@ async def _guarded(seconds: float) -> AsyncIterator[None]:
         state = str(getattr(wrong.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or "")
         if state.startswith(_REFUSALS) or isinstance(cause, ClientDataError):
             raise LedgerRefused(f"{type(cause or wrong.orig).__name__}: {wrong.orig}") from wrong
+        if state.startswith(_OUR_FAULT):
+            raise
         raise LedgerUnavailable(f"{type(cause or wrong.orig).__name__}: {wrong.orig}") from wrong
     except (SQLAlchemyError, OSError, TimeoutError) as wrong:
         raise LedgerUnavailable(f"{type(wrong).__name__}: {wrong}") from wrong
@@ -134,7 +137,7 @@ _DELIVERY_COLUMNS: Final = tuple(deliveries.c[name] for name in DeliveryRow._fie
 
 
 def _breach(row: sa.Row[Any]) -> BreachRow:
-    return msgspec.convert(row._asdict(), BreachRow)
+    return BreachRow(**row._mapping)
 
 
 class PostgresLedger:
@@ -154,7 +157,9 @@ class PostgresLedger:
         async with self._transaction() as connection:
             # An advisory lock per breach rather than row locks: a breach's first statement has no row to lock yet. In order: no deadlock.
             await connection.execute(
-                sa.text("SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(b, 0) k FROM unnest(:b) b ORDER BY 1) q"),
+                sa.text(
+                    "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(b, 0) k FROM unnest(CAST(:b AS text[])) b ORDER BY 1) q"
+                ),
                 {"b": list(breach_ids)},
             )
             ids = await connection.execute(sa.select(verdicts.c.id).where(verdicts.c.id == sa.any_(sa.literal(list(verdict_ids), _TEXTS))))
@@ -276,7 +281,7 @@ class PostgresLedger:
         if vendor is not None:
             query = query.where(risks.c.vendor == _clean(vendor))
         async with self._transaction() as connection:
-            return [msgspec.convert(row._asdict(), RiskRow) for row in await connection.execute(query)]
+            return [RiskRow(**row._mapping) for row in await connection.execute(query)]
 
     async def totals(self, vendor: str | None = None) -> Totals:
         count = sa.func.count()

@@ -3,10 +3,13 @@
 import asyncio
 import gzip
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.ingest import core
 from services.ingest.intake import Limits
 from tests.unit.ingest.world import BATCH, NDJSON, NOW, STRUCTURED, World, event, ndjson, post
 
@@ -240,7 +243,7 @@ class TestKeys:
     @pytest.mark.parametrize("text", ["nonsense", "slw_test_000000000000_" + "0" * 40 + "_00000000", "\u00e9"])
     async def test_wrong(self, world: World, text: str) -> None:
         async with world.client() as client:
-            answer = await client.post("/v1/events", headers={"Authorization": f"Bearer {text}".encode("latin-1")})
+            answer = await client.post("/v1/events", headers=[(b"Authorization", f"Bearer {text}".encode("latin-1"))])
         assert answer.status_code == 401
 
     async def test_a_persons_token_does_not_post_events(self, world: World) -> None:
@@ -453,3 +456,20 @@ async def test_metrics_count_what_happened(world: World) -> None:
     assert 'slawatch_events_rejected_total{reason="not-an-event"} 1.0' in text
     assert 'slawatch_ingest_requests_total{mode="batch",status="202"} 1.0' in text
     assert "slawatch_produce_seconds_count 1.0" in text
+
+
+async def test_the_guide_for_integrators_says_what_is_so() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "integrator.md").read_text()
+    commands = [command.split("\n\n")[0] for command in guide.split("curl -i")[1:]]
+    posts = [command for command in commands if " -d '" in command]
+    assert (len(commands), len(posts)) == (4, 3)
+    for command in posts:
+        world = World()
+        body = command.partition(" -d '")[2].rpartition("'")[0]
+        async with world.client(await world.key()) as client:
+            answer = await client.post("/v1/events", content=body.encode(), headers=dict(re.findall(r"-H '([\w-]+): (.*?)'", command)))
+        assert answer.status_code == 202, command
+        assert answer.json()["accepted"] == max(1, body.count("specversion"))
+        assert answer.json()["rejected"] == []
+    reasons = (core.NOT_JSON, core.TOO_LARGE, core.NOT_AN_EVENT, core.FUTURE_TIME, core.FOREIGN_VENDOR, core.CONFLICT)
+    assert {reason.name for reason in reasons} <= set(re.findall(r"`([a-z-]+)`", guide))
