@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from types import FrameType
@@ -17,7 +17,7 @@ from types import FrameType
 import psutil
 
 from shared.adapters.system_time import SystemTime
-from shared.local.demo import apply_agreements, issue, simulator
+from shared.local.demo import Issued, apply_agreements, feed, issue, receiver, simulator
 from shared.local.process import Child, StackError, is_free
 from shared.local.stack import Say, Stack, start_stack
 from shared.ports.time import TimeSource
@@ -95,19 +95,21 @@ class Supervisor:
         self._players: list[Child] = []
         self._env: dict[str, str] = {}
 
-    def start(self, *, demo: bool, extras: Sequence[Sequence[str]]) -> None:
+    def start(self, *, demo: bool) -> None:
         """All of it; returns when the services are ready. Raises StackError."""
         settings = self._settings
-        ports = choose_ports(settings, self._say)
         given_kafka, given_database = settings.kafka, settings.database.get_secret_value()
         self._stack = stack = start_stack(settings.home, kafka=not given_kafka, postgres=not given_database, say=self._say)
+        ports = choose_ports(settings, self._say)
         kafka, database = given_kafka or stack.kafka, given_database or stack.database
         self._env = {**os.environ, **_variables(HOME=str(settings.home), KAFKA=kafka, DATABASE=database)}
         self._env |= _variables(**{f"{name.upper()}_PORT": str(port) for name, port in ports.items()})
         self._kept = [Kept(child, started=self._clock.monotonic()) for child in stack.children]
-        token, keys = issue(settings, database, self._clock, demo=demo)
+        issued = issue(settings, database, self._clock, demo=demo)
         if demo:
             apply_agreements(self._env)
+            if not settings.webhooks:
+                self._receive(set(ports.values()))
         self._say("starting " + ", ".join(ports))
         for name, port in ports.items():
             service = [sys.executable, "-m", "shared.cli", "serve", name]
@@ -115,11 +117,10 @@ class Supervisor:
         self._until_ready()
         for name, port in ports.items():
             stack.record_service(name, self._url(port))
-        self._welcome(ports, token)
-        for command in extras:
-            self._play(" ".join(command[:3]), command, {})
+        self._welcome(ports, issued)
+        self._play("the feed", *feed(self._url(ports["notifier"]), issued.token))
         if demo:
-            self._play("the simulator", *simulator(self._url(ports["ingest"]), keys))
+            self._play("the simulator", *simulator(self._url(ports["ingest"]), issued.vendor_keys))
 
     def look(self) -> None:
         """Once round: start again what ended, say which player ended."""
@@ -155,6 +156,13 @@ class Supervisor:
         self._stack.record(player)
         self._players.append(player)
 
+    def _receive(self, taken: set[int]) -> None:
+        """Someone to deliver to: an example receiver, where no webhook is set."""
+        port = next(port for port in range(8009, 8109) if port not in taken and is_free(port, "127.0.0.1"))
+        command, environment, settings = receiver(port)
+        self._play("the webhooks' receiver", command, environment)
+        self._env |= _variables(**settings)
+
     def _until_ready(self) -> None:
         begun = self._clock.monotonic()
         while waiting := [kept for kept in self._kept if not kept.ready]:
@@ -170,33 +178,31 @@ class Supervisor:
     def _url(self, port: int) -> str:
         return f"http://{self._settings.bind}:{port}"
 
-    def _welcome(self, ports: Mapping[str, int], token: str) -> None:
+    def _welcome(self, ports: Mapping[str, int], issued: Issued) -> None:
         ingest, evaluator, notifier = (self._url(ports[name]) for name in SERVICES)
         for line in (
             "slawatch is running.",
-            f"  page      {notifier}/",
-            f"  token     {token}   (to sign in; role responder, until the next start)",
+            f"  page      {notifier}/login#{issued.token}   (signs you in)",
+            f"  token     {issued.token}   (of an operator, for the page and the APIs)",
+            f"  key       {issued.key}   (posts events for any vendor)",
             f"  API docs  {ingest}/docs  {evaluator}/docs  {notifier}/docs",
             f"  metrics   {ingest}/metrics  {evaluator}/metrics  {notifier}/metrics",
             f"  logs      {self._settings.home / 'logs'}",
-            "Ctrl-C stops everything.",
+            "Token and key hold until the next start. Ctrl-C stops everything.",
         ):
             self._say(line)
 
 
-def run_everything(
-    settings: Settings, *, demo: bool, extras: Sequence[Sequence[str]] = (), say: Say | None = None, clock: TimeSource | None = None
-) -> int:
+def run_everything(settings: Settings, *, demo: bool, say: Say | None = None, clock: TimeSource | None = None) -> int:
     """Run until Ctrl-C, SIGTERM or a closed terminal; the exit code. In the main thread only, for the signals' sake.
 
-    `extras`: further commands to run beside the services, with their environment, once those are ready; what they print goes
-    to the terminal. `say` gets one line for the person at the terminal.
+    `say` gets one line for the person at the terminal.
     """
     tell = say or _tell
     supervisor = Supervisor(settings, clock or SystemTime(), tell)
     with _ending_by_signal():
         try:
-            supervisor.start(demo=demo, extras=extras)
+            supervisor.start(demo=demo)
             while True:
                 supervisor.look()
                 time.sleep(LOOK_S)
@@ -262,5 +268,6 @@ def _ending_by_signal() -> Iterator[None]:
 
 
 def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # the terminal was closed: its signal ends us, and in good order
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

@@ -119,11 +119,9 @@ class Hours:
         return next(start for start, _ in self._spans(at))
 
     def shift_date(self, at: int) -> date:
-        """The date an instant belongs to: that of the shift it lies in, else its own."""
-        for day, _ in zip(self.dates_from(at), range(5), strict=False):
-            if any(a <= at < b for a, b in self.of_date(day)):
-                return day
-        return local(at, self.zone).date()
+        """The date an instant belongs to: that of the shift it lies in (the one opened last, where shifts overlap), else its own."""
+        days = (day for day, _ in zip(self.dates_from(at), range(5), strict=False) if any(a <= at < b for a, b in self.of_date(day)))
+        return max(days, default=local(at, self.zone).date())
 
     def working_day_after(self, day: date, count: int) -> date:
         """The ``count``-th date after ``day`` on which a window opens."""
