@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help install dev run test test-slow nightly bench check lint formatting types imports format reference lock lock-kafka clean
+.PHONY: help install dev run test test-slow nightly mutation bench check lint formatting types imports format reference lock lock-kafka clean
 
 help:  ## show this
 	@echo "make TARGET, where TARGET is one of"
@@ -42,6 +42,9 @@ test-slow: dev  ## the tests that take minutes
 nightly: dev  ## the tests that take long: many seeds, whole archives
 	@$(BIN)/python -m pytest -v -m nightly --timeout 7200 $(ARGS)
 
+mutation: dev  ## plant faults into a copy of the engine; each must turn tests red
+	@$(BIN)/python -m tests.mutation
+
 bench: dev  ## measure, and print the figures
 	@$(BIN)/python -m tests.bench
 
@@ -62,6 +65,9 @@ imports: dev
 
 format: dev  ## put the code into form
 	@$(BIN)/ruff check --quiet --fix --select I . ; $(BIN)/ruff format .
+
+reference: dev  ## write docs/reference anew from the code
+	@$(BIN)/python -m shared.language.schema
 
 lock: dev  ## resolve and lock all Python dependencies anew
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(BIN)/python -m venv "$$scratch" && "$$scratch/bin/pip" install --quiet uv && \

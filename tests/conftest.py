@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from shared.local.stack import Stack, start_stack
+
+settings.register_profile("same every time", derandomize=True)  # `make test` draws what it drew before; `make nightly` draws anew
+settings.load_profile("same every time")
 
 
 @pytest.fixture(scope="session")

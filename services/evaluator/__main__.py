@@ -1,5 +1,7 @@
 """evaluator: the log's events against the agreements' rules, verdicts out. The composition root."""
 
+import socket
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import msgspec
 import structlog
 
 from services.evaluator import api
+from services.evaluator.core import WouldFoldDifferently
 from services.evaluator.metrics import Metrics
 from services.evaluator.pipeline import Pipeline, Topics
 from shared.adapters.kafka.connection import connection
@@ -18,7 +21,7 @@ from shared.adapters.postgres.database import connect
 from shared.adapters.system_time import SystemTime
 from shared.language import bundles, load_or_raise
 from shared.local.program import run as run_program
-from shared.ports.log import LogUnavailable
+from shared.ports.log import GroupReader, LogUnavailable
 from shared.ports.time import TimeSource
 from shared.runtime.credentials import Authenticator, load_pepper
 from shared.runtime.serving import serve
@@ -55,6 +58,16 @@ async def prepare(settings: Settings, writer: KafkaWriter, time: TimeSource) -> 
             await time.sleep(RETRY_S)
 
 
+async def join(reader: GroupReader, time: TimeSource) -> None:
+    """Join the group; waits for the broker."""
+    while True:
+        try:
+            return await reader.start()
+        except LogUnavailable as wrong:
+            structlog.get_logger().warning("waiting for the broker", detail=str(wrong))
+            await time.sleep(RETRY_S)
+
+
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     time, metrics = SystemTime(), Metrics()
@@ -80,13 +93,13 @@ async def main(settings: Settings) -> None:
                 group,
                 on_assigned=pipeline.on_assigned,
                 on_revoked=pipeline.on_revoked,
-                instance=f"{group}-{settings.evaluator_port}",
+                instance=f"{group}-{socket.gethostname()}-{settings.evaluator_port}",
             )
             pipeline.reader = reader
 
             async def work() -> None:
                 await prepare(settings, writer, time)
-                await reader.start()
+                await join(reader, time)
                 try:
                     await pipeline.run()
                 finally:
@@ -100,7 +113,10 @@ async def main(settings: Settings) -> None:
 
 def run() -> None:
     """`slawatch serve evaluator`."""
-    run_program("evaluator", main)
+    try:
+        run_program("evaluator", main)
+    except WouldFoldDifferently as wrong:
+        sys.exit(str(wrong))
 
 
 if __name__ == "__main__":

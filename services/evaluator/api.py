@@ -1,5 +1,6 @@
 """What can be asked of an evaluator: the clocks of the vendors it owns."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from shared.ports.credentials import Credential
 from shared.runtime import auth, problems
 from shared.runtime.credentials import Authenticator
 from shared.runtime.serving import Readiness, add_health
+from shared.sla.books import CaseLine
 from shared.wire.reports import case_line
 
 LINES_MAX = 1_000
@@ -35,12 +37,14 @@ def build(
         limit: Annotated[int, Query(ge=1, le=LINES_MAX)] = 100,
     ) -> dict[str, Any]:
         """Clocks of the vendors this evaluator owns, as lines of `cases.ndjson`, by agreement, objective, vendor and case."""
-        found = []
+        found: list[CaseLine] = []
         for partition in partitions().values():
             for line in partition.engine.case_lines():
                 mine = who.may_act_for(line.vendor) and vendor in (None, line.vendor)
                 if mine and case in (None, line.case) and state in (None, line.view.state):
-                    found.append(case_line(line))
-        return {"clocks": found[:limit], "total": len(found)}
+                    found.append(line)
+            await asyncio.sleep(0)  # the pipeline shares this loop
+        found.sort(key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
+        return {"clocks": [case_line(line) for line in found[:limit]], "total": len(found)}
 
     return app

@@ -1,19 +1,28 @@
 """One partition: records in, verdicts and quarantined records out. Pure; the pipeline reads, appends and ticks around it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
 
 from shared.ports.log import Entry, Record
 from shared.sla.engine import Engine
+from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, verdicts
-from shared.wire.controls import Activation, Advance, ClockMode
+from shared.wire.controls import Activation, Advance, ClockMode, Pulse
 from shared.wire.topics import CONTROL_HEADER
+
+SLICE_RECORDS: Final = 500
+SLICE_TIMERS: Final = 1_000
+EVIDENCE_MAX: Final = 100  # ids that a verdict too large for the log keeps
+CUT_BYTES: Final = 100_000  # of a quarantined record too large for the log
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class WouldFoldDifferently(Exception):
-    """The log was written under other rules than this evaluator has: going on would change verdicts. The message says what to do."""
+    """This evaluator would reach other verdicts than the log's: going on is refused. The message says why, and what to do."""
 
 
 class Output(NamedTuple):
@@ -35,26 +44,62 @@ class Partition:
         self.next_offset = 0
         self.arrival = 0  # of the last record folded
 
-    def fold(self, records: Sequence[Record]) -> Output:
-        """Fold records in order; those folded already are passed over. Raises WouldFoldDifferently."""
-        output = Output([], [])
-        for record in records:
-            if record.offset >= self.next_offset:
-                self._fold(record, output)
-                self.next_offset, self.arrival = record.offset + 1, record.timestamp
-        return output
+    def fold(self, records: Sequence[Record]) -> Iterator[Output]:
+        """Fold records in order, in slices of bounded work; those folded already are passed over. Raises WouldFoldDifferently.
 
-    def _fold(self, record: Record, output: Output) -> None:
+        The state is at rest between slices. What a slice gave is to be emitted, however many are taken.
+        """
+        output, folded = Output([], []), 0
+        for record in records:
+            if record.offset < self.next_offset:
+                continue
+            content = self._read(record, output)
+            more = True
+            while more:
+                said, more = self._fire(content, record.timestamp)
+                output.statements.extend(said)
+                if more:
+                    yield output
+                    output, folded = Output([], []), 0
+            self._fold(content, record, output)
+            self.next_offset, self.arrival = record.offset + 1, record.timestamp
+            folded += 1
+            if folded == SLICE_RECORDS:
+                yield output
+                output, folded = Output([], []), 0
+        yield output
+
+    def _read(self, record: Record, output: Output) -> Evidence | controls.Control | None:
+        """What a record holds; None if that cannot be read, which is then quarantined."""
         control = record.header(CONTROL_HEADER)
         try:
             if control is not None:
-                output.statements.extend(self._control(controls.decode(control.decode("ascii", "replace"), record.value), record.timestamp))
-                return
-            evidence = events.decode(record.value)
+                return controls.decode(control.decode("ascii", "replace"), record.value)
+            return events.decode(record.value)
         except (events.NotAnEvent, controls.NotAControl) as wrong:
             output.quarantined.append(quarantine_entry(record, type(wrong).__name__, str(wrong)))
+            return None
+
+    def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Statement], bool]:
+        """Fire some of the timers that a record is about to; what is stated, and whether there are more."""
+        if self.clock == "log":
+            return ([], False) if content is None else self.engine.fire(arrival, SLICE_TIMERS)
+        if isinstance(content, Evidence):
+            return self.engine.fire(content.time, SLICE_TIMERS, content.vendor)
+        return self.engine.fire(content.to, SLICE_TIMERS, content.vendor) if isinstance(content, Advance) else ([], False)
+
+    def _fold(self, content: Evidence | controls.Control | None, record: Record, output: Output) -> None:
+        if isinstance(content, Evidence):
+            self._take(content, record, output)
+        elif content is not None:
+            output.statements.extend(self._control(content, record.timestamp))
+
+    def _take(self, evidence: Evidence, record: Record, output: Output) -> None:
+        try:
+            said, refused = self.engine.take(evidence, record.timestamp)
+        except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this record's
+            output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}"))
             return
-        said, refused = self.engine.take(evidence, record.timestamp)
         output.statements.extend(said)
         if refused is not None:
             output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail))
@@ -67,20 +112,42 @@ class Partition:
                     f"under SLAWATCH_CLOCK={self.clock}: set it to {control.clock}, or use other topics (SLAWATCH_TOPIC_EVENTS, _BREACHES)"
                 )
             return self.engine.activate(control.bundle, control.id, arrival, restate=control.restate)
-        if self.clock == "log":
-            return self.engine.tick(arrival)
-        if isinstance(control, Advance):
-            return self.engine.advance(control.to, control.vendor)
-        return []
+        if self.clock == "event":
+            return self.engine.advance(control.to, control.vendor) if isinstance(control, Advance) else []
+        return self.engine.pulse(arrival) if isinstance(control, Pulse) else self.engine.tick(arrival)
 
 
 def quarantine_entry(record: Record, reason: str, detail: str) -> Entry:
     """A record for the quarantine topic: the original key, bytes and headers, where it stood, and why it is there."""
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": reason, "detail": detail}
-    headers = [*record.headers, *((f"slw-{name}", str(value).encode()) for name, value in place.items())]
+    headers = [*record.headers, *((f"slw-{name}", str(value).encode("utf-8", "replace")) for name, value in place.items())]
     return Entry(record.key, record.value, headers)
+
+
+def place_of(entry: Entry | Record) -> bytes:
+    """Where a quarantined record stood: partition and offset. Its original headers stand first and may hold anything."""
+    found = dict(entry.headers)
+    return b"%b/%b" % (found.get("slw-partition") or b"?", found.get("slw-offset") or b"?")
 
 
 def verdict_entry(statement: Statement, partition: int | None) -> Entry:
     """A record for the verdicts' topic, in the same partition as the vendor's events (None: that of its key)."""
     return Entry(statement.vendor.encode(), verdicts.encode(verdicts.verdict_of(statement)), partition=partition)
+
+
+def verdict_id(record: Record) -> str | None:
+    """The id of a verdict that stands on its topic; None where the record is none: others may have written there."""
+    try:
+        return verdicts.decode(record.value).id
+    except _UNREADABLE:
+        return None
+
+
+def cut(entry: Entry) -> Entry:
+    """A record that the log refuses for its size, made smaller: a verdict keeps its newest evidence only, other values their beginning."""
+    try:
+        verdict = verdicts.decode(entry.value)
+    except _UNREADABLE:
+        return entry._replace(value=entry.value[:CUT_BYTES], headers=[*entry.headers, ("slw-cut", str(len(entry.value)).encode())])
+    verdict.data.evidence = verdict.data.evidence[-EVIDENCE_MAX:]
+    return entry._replace(value=verdicts.encode(verdict))

@@ -14,11 +14,18 @@ class Metrics:
         self.emit_failures = Counter(
             "slawatch_emit_failures_total", "Attempts to emit verdicts that the broker did not take", registry=registry
         )
+        self.emit_dropped = Counter(
+            "slawatch_emit_dropped_total", "Verdicts and quarantined records that the broker refuses for their size", registry=registry
+        )
         self.open_clocks = Gauge("slawatch_clocks", "Clocks by state", ["agreement", "objective", "state"], registry=registry)
         self.partitions = Gauge("slawatch_partitions_owned", "Partitions this evaluator owns", registry=registry)
         self.restoring = Gauge("slawatch_partitions_restoring", "Partitions that are being restored", registry=registry)
         self.behind = Gauge("slawatch_records_behind", "Records between the end of the log and the fold", registry=registry)
         self.log_time = Gauge("slawatch_log_time_seconds", "The largest arrival folded, Unix time", registry=registry)
+        self.pulse_age = Gauge(
+            "slawatch_pulse_age_seconds", "Since ingest's last pulse, in the partition that waits longest (15: blind)", registry=registry
+        )
+        self.held = Gauge("slawatch_timers_held", "Deadlines that wait because our own door is shut", registry=registry)
         self.recovery = Histogram(
             "slawatch_recovery_duration_seconds",
             "From assignment to the end of the log",
@@ -27,7 +34,7 @@ class Metrics:
         )
         self.fold_seconds = Histogram(
             "slawatch_fold_duration_seconds",
-            "Folding one batch of records",
+            "Folding one slice of records",
             buckets=(0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
             registry=registry,
         )

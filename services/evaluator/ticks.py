@@ -3,66 +3,92 @@
     broker time ≈ monotonic time here + the largest (arrival less monotonic time) seen: records are seen after they arrive,
     so every reading falls short, and the largest falls short the least.
 
-A wrong estimate makes a tick early or late, never a verdict wrong.
+Each partition has its estimate, as each may have a broker of its own. A wrong one makes a tick early or late, never a verdict wrong.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
 
-class BrokerClock:
-    """Estimates the broker's time from what this process has read and written."""
+
+class Waiting(NamedTuple):
+    """A partition with a timer: a record that arrives after `wake_at` (ms) makes it fire; `next_offset` is folded next."""
+
+    wake_at: int
+    next_offset: int
+
+
+class Plan(NamedTuple):
+    """Partitions that need a tick now, and seconds until another one does (None: none that is known)."""
+
+    now: list[int]
+    wait: float | None
+
+
+class _Clock:
+    """What is known of one partition's broker time."""
+
+    __slots__ = ("offset", "tick", "trusted")
 
     def __init__(self) -> None:
-        self._offset: float | None = None  # ms
-
-    def saw(self, arrival: int, monotonic: float) -> None:
-        """A record arrived at `arrival` (ms) at the latest now."""
-        reading = arrival - monotonic * 1000
-        if self._offset is None or reading > self._offset:
-            self._offset = reading
-
-    def corrected(self, arrival: int, monotonic: float) -> None:
-        """A tick fell short: the broker's clock is behind the estimate (it was set back, or drifts). Believe the tick."""
-        self._offset = arrival - monotonic * 1000
-
-    def seconds_until(self, instant: int, monotonic: float) -> float | None:
-        """Seconds until broker time passes `instant` (ms); None while nothing is known."""
-        if self._offset is None:
-            return None
-        return (instant + 1 - self._offset) / 1000 - monotonic
+        self.offset: float | None = None  # ms: broker time less monotonic time
+        self.trusted = False  # a tick has told, not only records that may be old
+        self.tick: int | None = None  # the offset of the last tick appended
 
 
 class TickPlan:
-    """Which partitions need a tick, and when."""
+    """Which partitions need a tick, and when: one at a time for each, aimed at its earliest timer."""
 
-    def __init__(self, clock: BrokerClock) -> None:
-        self._clock = clock
-        self._on_the_way: dict[int, tuple[int, int]] = {}  # partition -> (offset of its tick, the timer it was aimed at)
-        self._calibrated: set[int] = set()
+    def __init__(self) -> None:
+        self._clocks: dict[int, _Clock] = {}
 
-    def due(self, partition: int, wake_at: int | None, next_offset: int, monotonic: float) -> float | None:
-        """Seconds until the partition needs a tick (0: now); None: no timer, or its tick is on the way.
+    def saw(self, partition: int, arrival: int, monotonic: float) -> None:
+        """A record arrived at `arrival` (ms) at the latest now (`monotonic`, s)."""
+        clock, reading = self._clock(partition), arrival - monotonic * 1000
+        if clock.offset is None or reading > clock.offset:
+            clock.offset = reading
 
-        After a restart the first tick of a partition with timers is written at once: it tells broker time.
+    def plan(self, waiting: Mapping[int, Waiting], monotonic: float) -> Plan:
+        """What to do now, for the partitions that have timers.
+
+        After a start nothing fresh is known of broker time: one tick, at once, tells it for all partitions.
         """
-        if wake_at is None:
-            return None
-        sent = self._on_the_way.get(partition)
-        if sent is not None and next_offset <= sent[0]:
-            return None
-        if partition not in self._calibrated:
-            return 0
-        wait = self._clock.seconds_until(wake_at, monotonic)
-        return 0 if wait is None else max(wait, 0)
+        known = max((clock.offset for clock in self._clocks.values() if clock.trusted and clock.offset is not None), default=None)
+        if known is None:
+            return Plan(list(waiting)[:1], None)
+        now: list[int] = []
+        wait: float | None = None
+        for number, (wake_at, next_offset) in waiting.items():
+            clock = self._clock(number)
+            if clock.tick is not None and next_offset <= clock.tick:
+                continue  # on its way, behind whatever stands before it
+            if not clock.trusted:
+                clock.offset, clock.trusted = known, True
+            assert clock.offset is not None
+            left = (wake_at + 1 - clock.offset) / 1000 - monotonic
+            if left <= 0:
+                now.append(number)
+            else:
+                wait = left if wait is None else min(wait, left)
+        return Plan(now, wait)
 
-    def sent(self, partition: int, offset: int, arrival: int, wake_at: int, monotonic: float) -> None:
-        """A tick was appended at `offset`, and arrived at `arrival`."""
-        if arrival <= wake_at and partition in self._calibrated:
-            self._clock.corrected(arrival, monotonic)
-        else:
-            self._clock.saw(arrival, monotonic)
-        self._on_the_way[partition] = (offset, wake_at)
-        self._calibrated.add(partition)
+    def sent(self, partition: int, offset: int, arrival: int, aimed: int, monotonic: float) -> None:
+        """A tick aimed at `aimed` (ms) was appended at `offset`, and arrived at `arrival` (ms).
+
+        One that fell short is believed: the broker's clock is behind the estimate (set back, or drifting), so the shortfall is waited for.
+        """
+        clock, reading = self._clock(partition), arrival - monotonic * 1000
+        if not clock.trusted or arrival <= aimed or clock.offset is None or reading > clock.offset:
+            clock.offset = reading
+        clock.trusted, clock.tick = True, offset
+
+    def broker_time(self, partition: int, monotonic: float) -> int | None:
+        """The estimate, in ms since 1970; None while nothing fresh is known."""
+        clock = self._clocks.get(partition)
+        return None if clock is None or clock.offset is None or not clock.trusted else round(clock.offset + monotonic * 1000)
 
     def forget(self, partition: int) -> None:
         """The partition went to another evaluator."""
-        self._on_the_way.pop(partition, None)
-        self._calibrated.discard(partition)
+        self._clocks.pop(partition, None)
+
+    def _clock(self, partition: int) -> _Clock:
+        return self._clocks.setdefault(partition, _Clock())

@@ -86,6 +86,7 @@ ENGLISH: Final = {
     "risk.at_risk": "forecast misses",
     "risk.burning": "burning too fast",
     "due.passed": "due, waiting for evidence",
+    "due.moved": "paused, or moved since the warning",
     "level": "whole window",
     # case page
     "case.title": "Breach",

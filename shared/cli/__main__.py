@@ -2,7 +2,7 @@
 
 import typer
 
-from shared.cli import access, agreements, calendar, check, explain, log, replay, stack
+from shared.cli import access, agreements, calendar, check, diff, explain, log, replay, stack
 
 app = typer.Typer(
     name="slawatch",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command()(check.check)
 app.command()(replay.replay)
 app.command()(explain.explain)
+app.command()(diff.diff)
 app.add_typer(calendar.app, name="calendar")
 app.command()(log.export)
 app.command()(log.advance)

@@ -14,8 +14,16 @@ from shared.ports.log import LogUnavailable
 from shared.runtime.settings import BadSettings, Settings
 from shared.runtime.settings import load as load_settings
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+PIPED_WIDTH = 160  # where no terminal says how wide it is
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=PIPED_WIDTH)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 T = TypeVar("T")
 
 

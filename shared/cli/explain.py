@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from shared.cli.console import fail, load_documents, out
-from shared.cli.history import Replay, Unusable, by_time, open_history
+from shared.cli.history import Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
 from shared.sla.books import ClockBook
 from shared.sla.explaining import explain_case
@@ -44,16 +44,14 @@ def explain(
     Example: slawatch explain -a examples/helpdesk/agreement.yaml -e examples/helpdesk/events.ndjson --case INC-1001
     """
     loaded = load_documents(agreements)
-    try:
-        end = None if until is None else parse_instant(until)
-        source = open_history(events, find_mapping([] if mapping is None else [mapping]))
-    except (BadInstant, Unusable) as wrong:
-        fail(str(wrong), 2)
     sink = _CaseSink(case)
     run = Replay(loaded, sink, None)
-    for line in by_time(source.lines) if source.is_rows else source.lines:
-        if not isinstance(line, BadLine):
-            run.feed(line)
+    try:
+        end = None if until is None else parse_instant(until)
+        with open_history(events, find_mapping(mapping)) as source:
+            run.feed_all(source)
+    except (BadInstant, Unusable) as wrong:
+        fail(str(wrong), 2)
     told: list[dict[str, Any]] = []
     for engine in run.finish(end):
         for book in engine.books_of(case):

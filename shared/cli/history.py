@@ -3,8 +3,9 @@
 import gzip
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, Literal, NamedTuple, Protocol, cast
 
 from shared.language import Loaded, bundles
 from shared.language.mapping import RowMapping
@@ -13,8 +14,10 @@ from shared.sla.engine import ClockMode, Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
 from shared.wire import events
-from shared.wire.controls import Activation, Advance
+from shared.wire.controls import Activation, Advance, Pulse
 from shared.wire.history import BadLine, Line, read_lines
+
+Order = Literal["arrival", "time"]
 
 
 class Unusable(Exception):
@@ -34,13 +37,23 @@ class Source(NamedTuple):
         """Bytes read so far."""
         return self.file.tell()
 
+    def ordered(self, order: Order | None) -> Iterator[Line | BadLine]:
+        """By time, or as the file stands; None: rows of a table by time, lines as they stand."""
+        return by_time(self.lines) if order == "time" or (order is None and self.is_rows) else self.lines
 
-def open_history(path: Path, mapping: RowMapping | None) -> Source:
+
+@contextmanager
+def open_history(path: Path, mapping: RowMapping | None) -> Iterator[Source]:
     """Open NDJSON, or CSV with its mapping; `.gz` too. Raises Unusable."""
     try:
         file = path.open("rb")
     except OSError as wrong:
         raise Unusable(f"{path}: {wrong.strerror}") from wrong
+    with file:
+        yield _source(path, file, mapping)
+
+
+def _source(path: Path, file: IO[bytes], mapping: RowMapping | None) -> Source:
     stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.name.endswith(".gz") else file
     is_csv = path.name.removesuffix(".gz").endswith(".csv")
     if is_csv and mapping is None:
@@ -99,8 +112,16 @@ class Replay:
                 engine.activate(bundle, f"standing/{i}")
         return engine
 
-    def feed(self, line: Line) -> None:
+    def feed_all(self, source: Source) -> None:
+        """Every line of a history, in its usual order."""
+        for line in source.ordered(None):
+            self.feed(line)
+
+    def feed(self, line: Line | BadLine) -> None:
         """One line."""
+        if isinstance(line, BadLine):
+            self._sink.rejected(line)
+            return
         if self.clock is None:
             self.clock = "event" if line.arrival is None else "log"
         engine, content, arrival = self._engine(line.partition), line.content, line.arrival
@@ -115,6 +136,8 @@ class Replay:
             said = engine.activate(content.bundle, content.id, arrival or 0, restate=content.restate)
         elif isinstance(content, Advance) and self.clock == "event":
             said = engine.advance(content.to, content.vendor)
+        elif isinstance(content, Pulse) and self.clock == "log":
+            said = engine.pulse(arrival or 0)
         else:
             said = engine.tick(arrival or 0) if self.clock == "log" else []
         self._sink.said(said)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from shared.cli.console import err, fail, load_documents, out
-from shared.cli.history import Replay, Source, Unusable, by_time, open_history
+from shared.cli.history import Order, Replay, Source, Unusable, open_history
 from shared.language.mapping import RowMapping
 from shared.sla.engine import Engine
 from shared.sla.instants import BadInstant, parse_instant
@@ -20,7 +20,7 @@ from shared.sla.statements import Statement
 from shared.sla.terms import Agreement
 from shared.wire import verdicts
 from shared.wire.history import BadLine
-from shared.wire.reports import CLOCK_STATES, Summary, case_line
+from shared.wire.reports import CLOCK_STATES, LEVEL_STATES, Summary, case_line, level_line
 
 REPORT_EVERY = 5_000
 REJECTS_SHOWN = 5
@@ -90,13 +90,13 @@ def _progress(source: Source) -> Iterator[Any]:
         yield lambda count: bar.update(task, completed=source.done, events=count)
 
 
-def find_mapping(files: Sequence[Path]) -> RowMapping | None:
-    """The one mapping that the files hold; None without files."""
-    if not files:
+def find_mapping(file: Path | None) -> RowMapping | None:
+    """The one mapping that a file holds; None without a file."""
+    if file is None:
         return None
-    mappings = load_documents(files).mappings
+    mappings = load_documents([file]).mappings
     if len(mappings) != 1:
-        fail(f"{files[0]}: expected one document of kind Mapping, found {len(mappings)}")
+        fail(f"{file}: expected one document of kind Mapping, found {len(mappings)}")
     return mappings[0]
 
 
@@ -106,7 +106,7 @@ def replay(
         Path, typer.Option("--events", "-e", help="history: NDJSON of CloudEvents, an export, or CSV with --mapping; .gz too")
     ],
     mapping: Annotated[Path | None, typer.Option(help="YAML of kind Mapping, for CSV")] = None,
-    order: Annotated[Literal["arrival", "time"] | None, typer.Option(help="as the file stands, or sorted by time (CSV's default)")] = None,
+    order: Annotated[Order | None, typer.Option(help="as the file stands, or sorted by time (CSV's default)")] = None,
     until: Annotated[str | None, typer.Option(help="log time at the end, RFC 3339; without it, that of the last event")] = None,
     by: Annotated[Literal["vendor"] | None, typer.Option(help="`vendor`: the summary also by vendor")] = None,
     clock: Annotated[
@@ -120,23 +120,17 @@ def replay(
 
     Example: slawatch replay --agreements examples/helpdesk/agreement.yaml --events examples/helpdesk/events.ndjson --out out
     """
-    loaded = load_documents(agreements)
+    loaded, files = load_documents(agreements), Files(directory)
+    run = Replay(loaded, files, clock)
     try:
         end = None if until is None else parse_instant(until)
-        source = open_history(events, find_mapping([] if mapping is None else [mapping]))
+        with open_history(events, find_mapping(mapping)) as source, _progress(source) as tell:
+            for count, line in enumerate(source.ordered(order), 1):
+                run.feed(line)
+                if count % REPORT_EVERY == 0:
+                    tell(count)
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
-    files = Files(directory)
-    run = Replay(loaded, files, clock)
-    lines = by_time(source.lines) if order == "time" or (order is None and source.is_rows) else source.lines
-    with _progress(source) as tell:
-        for count, line in enumerate(lines, 1):
-            if isinstance(line, BadLine):
-                files.rejected(line)
-            else:
-                run.feed(line)
-            if count % REPORT_EVERY == 0:
-                tell(count)
     engines = run.finish(end)
     document = _write(files, engines, loaded.agreements, by_vendor=by == "vendor")
     files.close()
@@ -153,13 +147,29 @@ def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement],
                 summary.add(line)
                 yield case_line(line)
 
+    def levels() -> Iterator[dict[str, Any]]:
+        for engine in engines:
+            for line in engine.level_lines():
+                summary.add_level(line)
+                yield level_line(line)
+
     files.lines("cases.ndjson", counted())
-    files.lines("levels.ndjson", iter(()))
+    files.lines("levels.ndjson", levels())
     files.document("statements.json", [])
     counts: Counter[str] = sum((engine.counts for engine in engines), Counter())
     document = summary.document(counts, by_vendor=by_vendor)
     files.document("summary.json", document)
     return document
+
+
+def _show_levels(document: dict[str, Any]) -> None:
+    table = Table("agreement", "objective", *(f"levels {state.replace('_', ' ')}" for state in LEVEL_STATES))
+    for agreement, objectives in document["agreements"].items():
+        for objective, entry in objectives.items():
+            if any(entry["levels"].values()):
+                table.add_row(agreement, objective, *(str(entry["levels"][state]) for state in LEVEL_STATES))
+    if table.row_count:
+        out.print(table)
 
 
 def _show(document: dict[str, Any], files: Files) -> None:
@@ -170,6 +180,7 @@ def _show(document: dict[str, Any], files: Files) -> None:
         for objective, entry in objectives.items():
             table.add_row(agreement, objective, *(str(entry["clocks"][state]) for state in CLOCK_STATES))
     out.print(table)
+    _show_levels(document)
     for line in files.rejects:
         err.print(f"line {line.number}: {line.why}", style="yellow", markup=False)
     if files.rejected_count:

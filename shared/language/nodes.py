@@ -6,6 +6,7 @@ Aliases and merge keys are followed; both are bounded, so that a small file cann
 
 from collections.abc import Iterator
 from io import StringIO
+from itertools import islice
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -98,7 +99,7 @@ def documents(text: str, report: Report) -> Iterator[Node]:
 def _report_syntax(wrong: MarkedYAMLError, text: str, report: Report) -> None:
     mark = wrong.problem_mark or wrong.context_mark
     place = Node(mark.line + 1, mark.column + 1) if mark else Node(1, 1)
-    line = text.split("\n")[place.line - 1] if mark else ""
+    line = next(islice(text.split("\n"), place.line - 1, None), "") if mark else ""  # YAML knows more line ends than "\n"
     message = str(wrong.problem or wrong.context)
     hint = ""
     if "block scalar" in str(wrong.context) or "cannot start any token" in message:

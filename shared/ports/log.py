@@ -73,7 +73,7 @@ class GroupReader(Protocol):
         """Up to `limit` records, in order per partition; empty after `timeout` seconds without any. Raises LogUnavailable."""
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Go on reading there."""
+        """Go on reading there. Of no effect on a partition that is not assigned (any more): its next assignment seeks anew."""
 
     async def end_offset(self, topic: str, partition: int) -> int:
         """The offset after the last record. Raises LogUnavailable."""

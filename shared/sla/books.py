@@ -7,13 +7,13 @@ A statement is the difference between before and after one record or timer (sema
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from shared.sla.clocks import ClockFold, Cycle, View
 from shared.sla.evidence import Evidence
-from shared.sla.rules import Editions
+from shared.sla.rules import DeadlineRules, Editions
 from shared.sla.statements import Statement, breach_identity, identity
 
 BREACHED: Final = ("breached", "breached_closed")
@@ -38,7 +38,8 @@ class Timer(NamedTuple):
     call_at: int
     instant: int
     key: tuple[str, ...]
-    what: str  # due, final, or a warning's label
+    what: str  # due, final, move, or a warning's label
+    about: int | None = None  # the instant itself, where `instant` is that of evidence which came after it
 
 
 class Stated:
@@ -52,6 +53,7 @@ class Stated:
         "decided_at",
         "due",
         "marks",
+        "move",
         "revision",
         "said",
         "state",
@@ -72,18 +74,17 @@ class Stated:
         self.armed: int | None = None  # the breach instant that the timer waits for
         self.call_at: int | None = None  # when that timer fires
         self.warned: set[tuple[str, int | None]] = set()  # (label, target) said
+        self.move: int | None = None  # when a version that says `apply_to: open` begins
         self.marks: dict[str, tuple[int, int]] = {}  # label -> where the warning lies, and the instant its timer waits for
         self.said: set[str] = set()  # ids of clock statements, so that none is said twice
 
 
 class Outcome(NamedTuple):
-    """How a cycle stands for objectives over this one: `met` at its stop or `breached` at its due; None: not in the count."""
+    """How a clock or slot stands for a ratio over its objective: `good` at its stop, or not, at its due. `id` is of an event of it."""
 
-    agreement: str
-    objective: str
-    instance: tuple[str, ...]
     good: bool
     instant: int
+    id: str
 
 
 class CaseLine(msgspec.Struct):
@@ -101,20 +102,32 @@ class CaseLine(msgspec.Struct):
     revision: int | None
 
 
-Schedule = Callable[[Timer, "ClockBook"], None]
+class Book(Protocol):
+    """Whoever waits for timers."""
+
+    agreement: str
+    objective: str
+
+    def fire(self, timer: Timer, now: Moment, schedule: "Schedule") -> list[Statement]:
+        """A timer has fired; one that no longer holds does nothing."""
+        ...
+
+
+Schedule = Callable[[Timer, Book], None]
 
 
 class ClockBook:
     """One objective of one agreement, one case."""
 
-    __slots__ = ("agreement", "case", "excluded", "fold", "objective", "service", "stated", "vendor")
+    __slots__ = ("agreement", "case", "excluded", "fold", "kept", "objective", "service", "stated", "vendor")
 
-    def __init__(self, agreement: str, objective: str, editions: Editions, event: Evidence) -> None:
+    def __init__(self, agreement: str, objective: str, editions: Editions[DeadlineRules], event: Evidence) -> None:
         self.agreement, self.objective = agreement, objective
         self.vendor, self.service, self.case = event.vendor, event.service, event.case
         self.fold = ClockFold(editions)
         self.stated: dict[tuple[str, ...], Stated] = {}
         self.excluded: set[tuple[str, str]] = set()  # evidence that came too late, or awaits review
+        self.kept: tuple[Evidence, ...] = ()  # superseded by such evidence, and so still standing
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -123,45 +136,71 @@ class ClockBook:
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
-    def take(self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
-        """Fold one more piece of evidence; `events` is all of the case's, this one included."""
-        if self.fold.is_next(event):
+    def begin(self, events: list[Evidence]) -> None:
+        """Take what was known of the case before this book was opened."""
+        self.fold.refold(events)
+
+    def take(
+        self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule, superseded: Evidence | None = None
+    ) -> list[Statement]:
+        """Fold one more piece of evidence; `events` is all of the case's, this one included (if it is of this case).
+
+        `superseded` is what it replaces here; it is in `events` no more.
+        """
+        if superseded is None and self.fold.is_next(event):
             self.fold.take(event)
+            self._follow(now)
         else:
-            self._refold(events)
-        verdict = self._correction_refused(event, now)
+            self._refold(events, now)
+        verdict = self._correction_refused(event, now, event.time if superseded is None else min(event.time, superseded.time))
         if verdict is None:
-            return self._settle(now, schedule)
+            return self._settle(now, schedule, (event.id,))
         self.excluded.add(event.key)
-        self._refold(events)
+        if superseded is not None and superseded.key not in self.excluded:
+            self.kept += (superseded,)
+        self._refold(events, now)
         return verdict + self._settle(now, schedule)
 
     def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
         """Fold all evidence again: some was superseded, or another version rules."""
-        self._refold(events)
+        self._refold(events, now)
         return self._settle(now, schedule)
 
-    def _refold(self, events: list[Evidence]) -> None:
-        self.fold.refold([e for e in events if e.key not in self.excluded] if self.excluded else events)
+    def _refold(self, events: list[Evidence], now: Moment) -> None:
+        self.fold.refold([*self.kept, *(e for e in events if e.key not in self.excluded)] if self.excluded else events)
+        self._follow(now)
 
-    def _correction_refused(self, event: Evidence, now: Moment) -> list[Statement] | None:
-        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on."""
+    def _follow(self, now: Moment) -> None:
+        """Go on under the versions that have begun by now."""
+        if self.fold.editions.moves:
+            self.fold.move_to(now.log_time)
+
+    def _correction_refused(self, event: Evidence, now: Moment, since: int) -> list[Statement] | None:
+        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on.
+
+        `since`: from when on the evidence changes what is known.
+        """
         cycles = {cycle.instance: cycle for cycle in self.fold.cycles}
         for instance, stated in self.stated.items():
-            if stated.state not in BREACHED or event.time >= stated.decided_at:
+            if stated.state is None or since >= stated.decided_at:
                 continue
             cycle = cycles.get(instance)
-            if cycle is not None and not self._corrects(cycle, stated, now):
+            if not self._corrects(cycle, stated, now):
                 continue
             terms = self.fold.editions.newest().agreement if cycle is None else cycle.rules.agreement
             if now.log_time > stated.decided_at + terms.horizon:
                 return []
-            if not now.event_mode and now.arrival is not None and now.arrival - event.time > terms.max_lateness:
+            if not now.event_mode and now.arrival is not None and now.arrival - since > terms.max_lateness:
                 return self._contested(instance, stated, event, now)
         return None
 
-    def _corrects(self, cycle: Cycle, stated: Stated, now: Moment) -> bool:
+    def _corrects(self, cycle: Cycle | None, stated: Stated, now: Moment) -> bool:
         """Whether what stands stated would be taken back or amended."""
+        if stated.state == "retracted":
+            at = None if cycle is None else cycle.breach_instant() if cycle.is_open else cycle.breach_at if cycle.is_late else None
+            return at is not None and at != stated.armed and at < now.log_time
+        if cycle is None:
+            return True
         if cycle.is_open:
             return cycle.breach_instant() != stated.armed or cycle.cause != stated.cause
         if stated.state == "breached":
@@ -177,20 +216,21 @@ class ClockBook:
         cycle = next((c for c in self.fold.cycles if c.instance == instance), None)
         if stated is None:
             return []
+        if timer.what == "move":
+            self._follow(now)
+            return self._settle(now, schedule)
         if timer.what == "final":
             return self._final(instance, cycle, stated, timer, now)
         if cycle is None or not cycle.is_open or stated.called:
             return []
-        if timer.what == "due":
-            if stated.call_at != timer.call_at:
-                return []
-            stated.called = True
-            return self._settle(now, schedule)
-        return self._warn(cycle, stated, timer, now)
+        if timer.what != "due":
+            return self._warn(cycle, stated, timer, now)
+        stated.called = stated.call_at == timer.call_at
+        return self._settle(now, schedule) if stated.called else []
 
     def _warn(self, cycle: Cycle, stated: Stated, timer: Timer, now: Moment) -> list[Statement]:
         label = timer.what
-        if stated.marks.get(label, (0, None))[1] != timer.instant or (stated.call_at is not None and stated.call_at <= timer.call_at):
+        if stated.marks.get(label, (0, None))[1] != timer.instant or (stated.call_at is not None and stated.call_at <= now.log_time):
             return []  # moved meanwhile, or the breach inhibits it
         target = _target_mark(cycle)
         if (label, target) in stated.warned:
@@ -210,8 +250,8 @@ class ClockBook:
 
     # -- statements ----------------------------------------------------------------------------------------------
 
-    def _settle(self, now: Moment, schedule: Schedule) -> list[Statement]:
-        """State the difference between what is and what was stated, and arm the timers."""
+    def _settle(self, now: Moment, schedule: Schedule, proof: tuple[str, ...] = ()) -> list[Statement]:
+        """State the difference between what is and what was stated, and arm the timers. `proof`: the evidence just folded."""
         said: list[Statement] = []
         present = set()
         for cycle in self.fold.cycles:
@@ -221,14 +261,17 @@ class ClockBook:
             if stated is None:
                 stated = self.stated[instance] = Stated()
             self._arm(cycle, stated, now, schedule)
+            self._arm_move(cycle, stated, schedule)
             said += self._difference(cycle, stated, now)
             said += self._closings(cycle, stated, now)
             if said and stated.state in BREACHED and stated.decided_at == now.decided_at:
                 horizon = cycle.rules.agreement.horizon
                 schedule(Timer(stated.decided_at + horizon, stated.decided_at + horizon, self.key + instance, "final"), self)
         for instance, stated in self.stated.items():
-            if instance not in present and stated.state in BREACHED:
-                said.append(self._gone(instance, stated, now))
+            if instance not in present:
+                stated.called, stated.armed, stated.call_at, stated.marks = False, None, None, {}
+                if stated.state in BREACHED:
+                    said.append(self._gone(instance, stated, now, proof))
         return said
 
     def _arm(self, cycle: Cycle, stated: Stated, now: Moment, schedule: Schedule) -> None:
@@ -245,8 +288,14 @@ class ClockBook:
             else:
                 instant = breach_at if now.event_mode or now.arrival is None else max(breach_at, now.arrival)
                 stated.armed, stated.called, stated.call_at = breach_at, False, instant + grace
-                schedule(Timer(instant + grace, instant, self.key + cycle.instance, "due"), self)
+                schedule(Timer(instant + grace, instant, self.key + cycle.instance, "due", breach_at), self)
         self._arm_warnings(cycle, stated, now, schedule)
+
+    def _arm_move(self, cycle: Cycle, stated: Stated, schedule: Schedule) -> None:
+        move = self.fold.next_move if self.fold.editions.moves and cycle is self.fold.cycles[-1] else None
+        if move is not None and move != stated.move:
+            schedule(Timer(move, move, self.key + cycle.instance, "move"), self)
+        stated.move = move
 
     def _arm_warnings(self, cycle: Cycle, stated: Stated, now: Moment, schedule: Schedule) -> None:
         target, grace, marks = _target_mark(cycle), cycle.rules.grace, {}
@@ -259,7 +308,7 @@ class ClockBook:
                 continue
             instant = mark if now.event_mode or now.arrival is None else max(mark, now.arrival)
             marks[label] = (mark, instant)
-            schedule(Timer(instant + grace, instant, self.key + cycle.instance, label), self)
+            schedule(Timer(instant + grace, instant, self.key + cycle.instance, label, mark), self)
         stated.marks = marks
 
     def _difference(self, cycle: Cycle, stated: Stated, now: Moment) -> Iterator[Statement]:
@@ -373,12 +422,11 @@ class ClockBook:
             decided_at=now.decided_at,
         )
 
-    def _gone(self, instance: tuple[str, ...], stated: Stated, now: Moment) -> Statement:
+    def _gone(self, instance: tuple[str, ...], stated: Stated, now: Moment, proof: tuple[str, ...]) -> Statement:
         """The cycle itself is disproved."""
         stated.revision = (stated.revision or 0) + 1
         stated.state, stated.decided_at = "retracted", now.decided_at
-        stated.called, stated.armed, stated.call_at = False, None, None
-        return self._bare("slawatch.breach.retracted", stated.due or now.decided_at, instance, stated, now)
+        return self._bare("slawatch.breach.retracted", stated.due or now.decided_at, instance, stated, now, proof)
 
     def _contested(self, instance: tuple[str, ...], stated: Stated, event: Evidence, now: Moment) -> list[Statement]:
         statement = self._bare("slawatch.breach.contested", event.time, instance, stated, now, evidence=(event.id,))
@@ -388,6 +436,18 @@ class ClockBook:
         return [statement]
 
     # -- reports -------------------------------------------------------------------------------------------------
+
+    def outcomes(self) -> dict[tuple[str, ...], Outcome]:
+        """What counts in a ratio over this objective, by instance."""
+        found: dict[tuple[str, ...], Outcome] = {}
+        for cycle in self.fold.cycles:
+            if cycle.choice is None or cycle.mode == "cancelled":
+                continue
+            late = self.stated[cycle.instance].called if cycle.is_open else cycle.is_late
+            instant = (cycle.due_now() if cycle.is_open else cycle.due) if late else cycle.stopped
+            if instant is not None:
+                found[cycle.instance] = Outcome(not late, instant, cycle.opening.id)
+        return found
 
     def lines(self, log_time: int) -> Iterator[CaseLine]:
         """The lines of `cases.ndjson`, one a cycle."""

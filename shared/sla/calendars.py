@@ -46,13 +46,18 @@ class Zone:
             return instant
         raise AssertionError("the last offset has no end")
 
+    def is_steady(self, start: int, end: int) -> bool:
+        """Whether no change of clocks lies between two instants."""
+        return self._index(start) == self._index(end)
+
 
 def date_of(local: int) -> int:
     """The proleptic ordinal of a wall time's date."""
     return _EPOCH_ORDINAL + local // DAY
 
 
-def _midnight(ordinal: int) -> int:
+def midnight_of(ordinal: int) -> int:
+    """The wall time (ms as if it were UTC) at which a date begins."""
     return (ordinal - _EPOCH_ORDINAL) * DAY
 
 
@@ -61,7 +66,11 @@ class Calendar:
 
     def __init__(self, table: CalendarTable) -> None:
         self.name, self.zone_name = table.name, table.timezone
-        self._reasons = {**table.holidays, **dict.fromkeys(table.overrides, "closed by an override")}
+        self._reasons = {
+            **table.holidays,
+            **dict.fromkeys(table.workdays, "make-up working day"),
+            **{day: "hours set by an override" if windows else "closed by an override" for day, windows in table.overrides.items()},
+        }
         self.zone = Zone(table.transitions)
         self.always = table.always
         self._hours = table.hours
@@ -97,12 +106,12 @@ class Calendar:
         if self._low <= low and high <= self._high:
             return
         known = self._low < self._high
-        self._low = min(low - _YEAR, self._low) if known else low - _YEAR
-        self._high = max(high + 2 * _YEAR, self._high) if known else high + 2 * _YEAR
+        low, high = max(low - _YEAR, _FIRST_ORDINAL), min(high + 2 * _YEAR, _LAST_ORDINAL)
+        self._low, self._high = (min(low, self._low), max(high, self._high)) if known else (low, high)
         self._compile()
 
     def _compile(self) -> None:
-        self._from, self._to = _midnight(self._low + 3), _midnight(self._high - 3)
+        self._from, self._to = midnight_of(self._low + 3), midnight_of(self._high - 3)
         windows: list[tuple[int, int, int]] = []
         self._days, self._closes = [], []
         to_instant, special, hours = self.zone.to_instant, self._special, self._hours
@@ -110,7 +119,7 @@ class Calendar:
             today = special.get(day)
             if today is None:
                 today = hours[(day + 6) % 7]
-            midnight, close = _midnight(day), None
+            midnight, close = midnight_of(day), None
             for begin, end in today:
                 start, stop = to_instant(midnight + begin), to_instant(midnight + end)
                 if start < stop:  # else a daylight-saving gap has emptied it
@@ -211,7 +220,7 @@ class Calendar:
         return (self._valid_through is not None and day > self._valid_through) or (self._valid_from is not None and day < self._valid_from)
 
     def reason(self, day: str) -> str:
-        """Why a date (ISO) is special: the holiday's name; empty where it is not."""
+        """Why a date (ISO) is special: the holiday's name, a make-up day, an override; empty where it is not."""
         return self._reasons.get(day, "")
 
     # -- business days -------------------------------------------------------------------------------------------
@@ -239,11 +248,31 @@ class Calendar:
                 return None
             self._cover(self._low, self._high + (self._high - self._low))
 
+    def is_working_day(self, day: int) -> bool:
+        """Whether a date (its ordinal) has any working time that opens on it."""
+        if self.always:
+            return True
+        self._cover(day - 4, day + 5)
+        i = bisect_left(self._days, day)
+        return i < len(self._days) and self._days[i] == day
+
+    def next_opening(self, instant: int) -> int | None:
+        """The first instant from `instant` on that is working time; None if there never is one."""
+        return self.advance(instant, 0, next_open=True)
+
+    def opening_before(self, day: int) -> int | None:
+        """The first opening on the last working day before a date (its ordinal); None if there never was one."""
+        if self.always:
+            return self.zone.to_instant(midnight_of(day - 1))
+        self._cover(day - _YEAR, day + 5)
+        i = bisect_left(self._days, day) - 1
+        return min(start for start, _, opened in self._windows if opened == self._days[i]) if i >= 0 else None
+
     def close_of_business(self, start: int, count: int) -> int | None:
         """Close of business on the count-th working day after the day of `start`; None if there never is one."""
         day = self.day_of(start)
         if self.always:
-            return self.zone.to_instant(_midnight(day + count + 1))
+            return self.zone.to_instant(midnight_of(day + count + 1))
         i = self._working_day_after(day, count)
         return None if i is None else self._closes[i]
 

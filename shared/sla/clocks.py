@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple
 
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
-from shared.sla.rules import Choice, Data, DeadlineRules, Editions, Role, in_order
+from shared.sla.rules import Choice, Data, DeadlineRules, Editions, Move, Role, in_order
 
 Mode = Literal["running", "paused", "stopped", "cancelled", "reset"]  # the last two: closed for good, by what
 ON_DUE = "deadline"
 ON_CHANGE = "target_changed"
 ON_REOPEN = "reopened"
+_NO_WARNINGS: dict[str, int] = {}  # never written to
 
 
 class Step(NamedTuple):
@@ -55,6 +56,7 @@ class Cycle:
     """One run of a clock. The methods named after roles take an event of that role; `catch_up` has been called before."""
 
     __slots__ = (
+        "ahead",
         "breach_at",
         "calendar",
         "cap",
@@ -62,6 +64,7 @@ class Cycle:
         "cause",
         "choice",
         "due",
+        "earlier",
         "evidence",
         "mark",
         "mode",
@@ -80,6 +83,8 @@ class Cycle:
         "stopped",
         "target",
         "used",
+        "waiting",
+        "warned",
     )
 
     def __init__(self, number: int, rules: DeadlineRules, event: Evidence, data: Data, opened_by: str = "start") -> None:
@@ -93,15 +98,19 @@ class Cycle:
         self.breach_at: int | None = None  # the instant the breach happens: due, or the later event that revealed it
         self.cause = ON_DUE
         self.pending_cause: str | None = None  # over by a change while paused: the resume breaks it
-        self.pending_change: tuple[Evidence, Data] | None = None  # a change while stopped counts from the reopen
+        self.pending_change: Evidence | None = None  # a change while stopped counts from the reopen
         self.pause_start = 0
         self.cap: int | None = None
         self.cap_end: int | None = None
         self.pauses: list[Pause] = []
+        self.ahead: list[tuple[str, int]] | None = None  # warnings and their instants while it runs on; None: to be reckoned anew
+        self.warned = _NO_WARNINGS  # when those of the present target were reached, by label
+        self.waiting = False  # the condition of `pause: {while: …}` holds
         self.evidence: list[str] = [event.id]
         self.steps: list[Step] = []
         self.choice: Choice | None = None
         self.calendar: Calendar = rules.calendar
+        self.earlier: tuple[tuple[int, Calendar], ...] = ()  # calendars it ran on before, each up to an instant
         self.target: int | None = None
         self.steps.append(Step(event.time, opened_by, event.id, ""))
         choice = rules.choose(event, data)
@@ -167,22 +176,30 @@ class Cycle:
         return self.breach_at if self.over else self.due_now()
 
     def warning_instants(self) -> list[tuple[str, int]]:
-        """(label, instant) of the warnings that lie ahead of the clock's start, as things stand."""
-        if self.mode != "running" or self.over or self.choice is None or not self.rules.warnings:
+        """(label, instant) of the warnings: those the present target has reached, and those ahead as things stand."""
+        if not self.is_open or self.over or self.choice is None or not self.rules.warnings:
             return []
-        until = self.choice.until
+        if self.ahead is None:
+            self.ahead = self._warnings_ahead(self.choice)
+        return [*self.warned.items(), *self.ahead]
+
+    def _warnings_ahead(self, choice: Choice) -> list[tuple[str, int]]:
+        base, used, until = self.started, 0, choice.until
         if until is not None:
-            total, base, used = self.calendar.worked(self.started, until), self.started, 0
-            if self.choice.target.pausable:
-                base, used = self.mark, self.used
+            total = self.calendar.worked(self.started, until)
         elif self.target is not None:
-            total, base, used = self.target, self.mark, self.used
+            total = self.target
         else:
             return []
+        if not self._is_fixed:
+            start = self.mark if self.mode == "running" else self.cap_end
+            if start is None:
+                return []
+            base, used = start, self.used
         found = []
         for warn in self.rules.warnings:
             threshold = warn.threshold(total)
-            if 0 < threshold < total:
+            if 0 < threshold < total and warn.label not in self.warned:
                 instant = self.calendar.advance(base, threshold - used)
                 if instant is not None:
                     found.append((warn.label, instant))
@@ -225,6 +242,8 @@ class Cycle:
         """Account for the time up to an instant; due passing on the way is remembered."""
         if not self.is_open:
             return
+        if self.rules.warnings:
+            self._reach_warnings(instant)
         if not self.over:
             due = self.due_now()
             if due is not None and due < instant:
@@ -241,13 +260,24 @@ class Cycle:
             self.paused += worked
         self.mark = instant
 
+    def _reach_warnings(self, instant: int) -> None:
+        instants = self.warning_instants()
+        if any(at <= instant for _, at in self.ahead or ()):
+            self.warned = {label: at for label, at in instants if at <= instant}
+            self.ahead = [(label, at) for label, at in instants if at > instant]
+
     def pause(self, event: Evidence, data: Data) -> None:
-        if self.mode != "running":
+        """Pauses are united: one that begins while another lasts prolongs it only where they are capped."""
+        cap = self.rules.objective.pause.at_most
+        if not self.is_open or (self.mode == "paused" and cap is None):
             return
-        self._freeze_if_reached()
-        terms = self.rules.objective.pause
-        self.mode, self.pause_start, self.cap = "paused", self.mark, terms.at_most
-        self.cap_end = None if self.cap is None else self.calendar.advance(self.mark, self.cap)
+        if self.mode == "paused":
+            self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
+        else:
+            self._freeze_if_reached()
+        self.mode, self.pause_start, self.cap, self.ahead = "paused", self.mark, cap, None
+        # without a target there is no calendar yet that could count the cap: `_recount` does when there is
+        self.cap_end = None if cap is None or self.choice is None else self.calendar.advance(self.mark, cap)
         reason = None if self.rules.pause_reason is None else self.rules.pause_reason(event.attributes, data)
         self._note(event, "pause", "" if reason is None else str(reason))
 
@@ -259,21 +289,16 @@ class Cycle:
 
     def _end_pause(self) -> None:
         self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
-        self.mode, self.cap_end = "running", None
+        self.mode, self.cap_end, self.ahead = "running", None, None
         if self.over or self.choice is None:
             return
         due, used_up = self.due_now(), self.choice.until is None and self.target is not None and self.used > self.target
         if used_up or (due is not None and due < self.mark):
             self._freeze(self.mark, self.mark, self.pending_cause or ON_DUE)
 
-    def stop(self, event: Evidence) -> None:
+    def stop(self, event: Evidence, data: Data) -> None:
         if self.mode == "stopped" and self.rules.objective.stop.take == "last":
-            self._count_closed_time(event.time)
-            self.stopped = event.time  # due is where it was: the clock went on as if it had not been stopped before
-            if self.is_late and not self.over and self.due is not None:
-                self._freeze(self.due, self.due, ON_DUE)
-            self._note(event, "stop", "a later stop counts")
-            return
+            self._go_on(event.time, data, counted=True, cause=ON_DUE)
         if not self.is_open:
             return
         if self.mode == "paused":
@@ -295,33 +320,35 @@ class Cycle:
 
     def reopen(self, event: Evidence, data: Data) -> None:
         """`continue`: the closed time is a pause; `count_all`: it counts."""
-        if self.mode != "stopped" or self.stopped is None:
+        if self.mode != "stopped":
             return
-        now, counted = event.time, self.rules.objective.reopen.as_ == "count_all"
-        projected, reached = self.due, self.due is not None and self.due == self.stopped
-        if counted:
-            self._count_closed_time(now)
-        else:
-            self.paused += self.calendar.worked(self.stopped, now)
-            self.pauses.append(Pause(self.stopped, now, None))
-        self.mode, self.stopped, self.mark = "running", None, now
+        counted = self.rules.objective.reopen.as_ == "count_all"
         self._note(event, "reopen", "the closed time counts" if counted else "the closed time is a pause")
+        self._go_on(event.time, data, counted=counted, cause=ON_REOPEN)
+
+    def _go_on(self, now: int, data: Data, *, counted: bool, cause: str) -> None:
+        """Run again after a stop. A due that passed, or was reached, while closed stays where it is."""
+        assert self.stopped is not None
+        stopped, projected = self.stopped, self.due
+        worked = self.calendar.worked(stopped, now)
+        if counted:
+            self.used += worked
+        else:
+            self.paused += worked
+            self.pauses.append(Pause(stopped, now, None))
+        self.mode, self.stopped, self.mark, self.waiting, self.ahead = "running", None, now, False, None
         if not self.over:
+            stays = counted or projected == stopped
             self.due = None
-            self._freeze_if_already_over(projected if counted or reached else self.due_now(), ON_REOPEN)
+            self._freeze_if_already_over(projected if stays else self.due_now(), cause)
         if self.pending_change is not None:
             change, self.pending_change = self.pending_change, None
-            self.change(change[0], data)
-
-    def _count_closed_time(self, now: int) -> None:
-        if self.stopped is not None:
-            self.used += self.calendar.worked(self.stopped, now)
-            self.mark = now
+            self.change(change, data)
 
     def change(self, event: Evidence, data: Data) -> None:
         """The target is chosen anew, and carried, taken from the start, or restarted."""
         if self.mode == "stopped":
-            self.pending_change = (event, data)
+            self.pending_change = event
             return
         if not self.is_open or self.over or self._freeze_if_reached():
             return
@@ -329,7 +356,7 @@ class Cycle:
         if choice == self.choice:
             return
         was_skipped, how = self.choice is None, self.rules.objective.change.as_
-        self._note(event, "change", how)
+        self._note(event, "change", how if choice is None else f"{how}, target {choice.target.index + 1}")
         if choice is None:
             self.choice = None
         elif was_skipped or how == "retroactive":
@@ -341,6 +368,21 @@ class Cycle:
         else:
             self.pause_base = self.paused
             self._take(choice, self.started)
+        self._check_after_change()
+
+    def move(self, rules: DeadlineRules, data: Data) -> None:
+        """Go on under another version of the agreement, as if it had ruled from the start (`apply_to: open`)."""
+        if not self.is_open or self.over or self._freeze_if_reached():
+            return
+        self.rules = rules
+        self.steps.append(Step(self.mark, "version", None, f"version {rules.version} applies, as if from the start"))
+        if rules.when is not None and rules.when(self.opening.attributes, data) is False:
+            self.mode, self.stopped, self.due = "cancelled", self.mark, None
+            return
+        self.choice = rules.choose(self.opening, data)
+        if self.choice is not None:
+            self._take(self.choice, self.started)
+            self._recount()
         self._check_after_change()
 
     def _check_after_change(self) -> None:
@@ -359,15 +401,18 @@ class Cycle:
     def _take(self, choice: Choice, start: int) -> None:
         """Run under a target from now on; its working time is that of a clock started at `start`."""
         previous = self.calendar
+        self.warned, self.ahead = _NO_WARNINGS, None
         self.choice, self.calendar = choice, choice.target.calendar
         self.target = choice.target.budget(start)
+        if self.calendar is not previous and self.mark > self.started:
+            self.earlier += ((self.mark, previous),)
         if self.mode == "paused" and self.cap is not None and self.calendar is not previous:
             left = self.cap - previous.worked(self.pause_start, self.mark)
             self.cap_end = self.calendar.advance(self.mark, left)
 
     def _recount(self) -> None:
         """Used and paused time as if the present calendar had stood from the start."""
-        worked = self.calendar.worked
+        worked, self.earlier = self.calendar.worked, ()
         self.paused, self.pause_base = sum(self._capped(worked(p.start, p.end), p.cap) for p in self.pauses), 0
         if self.mode == "paused":
             self.cap_end = None if self.cap is None else self.calendar.advance(self.pause_start, self.cap)
@@ -412,7 +457,7 @@ class ClockFold:
 
     __slots__ = ("cycles", "data", "editions", "last")
 
-    def __init__(self, editions: Editions) -> None:
+    def __init__(self, editions: Editions[DeadlineRules]) -> None:
         self.editions = editions
         self.cycles: list[Cycle] = []
         self.data: Data = {}
@@ -429,16 +474,18 @@ class ClockFold:
             self.take(event)
 
     def _rank(self, event: Evidence) -> Role:
-        rules = self.editions.in_force(event.time, event.known) or self.editions.newest()
+        rules = self.editions.in_force(event) or self.editions.newest()
         return rules.rank(event)
 
     def take(self, event: Evidence) -> None:
         """Fold the next event."""
+        if self.editions.moves:
+            self.move_to(event.time)
         self.last = event.time
         if event.data:
             self.data = {**self.data, **event.data} if self.data else event.data
         cycle = self.cycles[-1] if self.cycles else None
-        rules = self.editions.in_force(event.time, event.known) if cycle is None else cycle.rules
+        rules = self.editions.in_force(event) if cycle is None else cycle.rules
         if rules is None:
             return
         if cycle is not None:
@@ -447,6 +494,33 @@ class ClockFold:
             if trigger.fires(event, self.data):
                 self._act(role, event, rules)
         self._conditions(event)
+
+    def move_to(self, instant: int) -> None:
+        """Let the open clock go on under the versions that say `apply_to: open` and begin between the last evidence and an instant."""
+        for move in self._moves_after(self.last):
+            if move.instant <= instant:
+                self.cycles[-1].catch_up(move.instant)
+                self.cycles[-1].move(move.edition.rules, self.data)
+                self.last = move.instant
+
+    @property
+    def next_move(self) -> int | None:
+        """When the open clock goes on under another version if nothing more happens."""
+        return next((move.instant for move in self._moves_after(self.last)), None)
+
+    def _moves_after(self, instant: int | None) -> list[Move[DeadlineRules]]:
+        cycle = self.cycles[-1] if self.cycles else None
+        if cycle is None or not cycle.is_open or instant is None:
+            return []
+        opening, version = cycle.opening, cycle.rules.version
+        return [
+            move
+            for move in self.editions.moves
+            if move.instant > instant
+            and move.edition.rules.version > version
+            and (move.edition.effective_to is None or move.instant < move.edition.effective_to)
+            and move.edition.concerns(opening.vendor, opening.service)
+        ]
 
     def _act(self, role: Role, event: Evidence, rules: DeadlineRules) -> None:
         cycle = self.cycles[-1] if self.cycles else None
@@ -465,7 +539,7 @@ class ClockFold:
                 cycle.cancel(event, "reset")
                 self._open_again(event, "reset")
             case Role.STOP:
-                cycle.stop(event)
+                cycle.stop(event, self.data)
             case Role.REOPEN if cycle.mode == "stopped" and cycle.rules.objective.reopen.as_ == "new_cycle":
                 self._open_again(event, "reopen")
             case Role.REOPEN:
@@ -478,7 +552,7 @@ class ClockFold:
             self.cycles.append(Cycle(len(self.cycles) + 1, rules, event, self.data, how))
 
     def _open_again(self, event: Evidence, how: str) -> None:
-        rules = self.editions.in_force(event.time, event.known)
+        rules = self.editions.in_force(event)
         if rules is not None:
             self._open(event, rules, how)
 
@@ -496,7 +570,9 @@ class ClockFold:
             cycle.cancel(event, "when")
         if rules.pause_while is not None and cycle.is_open:
             paused = rules.pause_while(event.attributes, self.data)
-            if paused is True:
+            if paused is True and not cycle.waiting:
                 cycle.pause(event, self.data)
             elif paused is False:
                 cycle.resume(event)
+            if paused is not None:
+                cycle.waiting = paused

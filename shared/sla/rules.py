@@ -1,17 +1,18 @@
 """A deadline objective of one agreement version, compiled: which event does what, which target applies, which version is in force."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.sla.calendars import Calendar, Zone, civil_days_later
 from shared.sla.conditions import Condition, compile_condition, compile_path
 from shared.sla.evidence import Evidence
 from shared.sla.instants import BadInstant, parse_instant
-from shared.sla.terms import Agreement, Bundle, Deadline, Target, Trigger, Warn
+from shared.sla.terms import Agreement, Bundle, Deadline, Objective, Target, Trigger, Warn
 
 Data = dict[str, Any]
+AnyKind = TypeVar("AnyKind", bound=Objective)
 
 
 class Role(IntEnum):
@@ -154,35 +155,110 @@ def _instant_in(zone: Zone, text: str) -> int:
         return zone.to_instant(parse_instant(text + "Z"))
 
 
-class Edition(NamedTuple):
+class Ruling(Protocol):
+    """The rules of an objective under one version of its agreement."""
+
+    @property
+    def version(self) -> int: ...
+
+
+class ObjectiveRules(Generic[AnyKind]):
+    """What the rules of all kinds but deadlines share."""
+
+    def __init__(self, agreement: Agreement, objective: AnyKind, calendars: dict[str, Calendar]) -> None:
+        self.agreement, self.objective = agreement, objective
+        self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
+        self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
+        self.when: Condition | None = None if objective.when is None else compile_condition(objective.when)
+
+    def holds(self, trigger: "CompiledTrigger", event: Evidence, data: Data) -> bool:
+        """Whether an event does the thing, in a case for which the objective holds. An unknown condition: no."""
+        return trigger.fires(event, data) and (self.when is None or self.when(event.attributes, data) is True)
+
+
+class Ruled(Ruling, Protocol):
+    """Rules that know the objective they are of."""
+
+    @property
+    def objective(self) -> Objective: ...
+
+
+R_co = TypeVar("R_co", bound=Ruling, covariant=True)
+R = TypeVar("R", bound=Ruling)
+
+
+class Edition(NamedTuple, Generic[R_co]):
     """One version of an agreement's objective, and from which activation on it is known (0: since ever)."""
 
     ordinal: int
     effective_from: int | None
     effective_to: int | None
-    rules: DeadlineRules
+    rules: R_co
+    agreement: Agreement
+    activated: int | None = None  # the arrival of its activation
+
+    def concerns(self, vendor: str, service: str) -> bool:
+        """Whether the version is for them."""
+        vendors, services = self.agreement.vendor, self.agreement.service
+        return (vendor in vendors or "*" in vendors) and (service in services or "*" in services)
 
 
-class Editions:
+class Move(NamedTuple, Generic[R_co]):
+    """`apply_to: open`: from `instant` on, open clocks of lower versions go on under this edition."""
+
+    instant: int
+    edition: Edition[R_co]
+
+
+class Editions(Generic[R]):
     """The versions of one objective, in order of activation."""
 
     def __init__(self) -> None:
-        self._editions: list[Edition] = []
+        self._editions: list[Edition[R]] = []
+        self.moves: list[Move[R]] = []  # in order of time
+        self.size = 0  # counts up with every addition
 
-    def add(self, ordinal: int, agreement: Agreement, rules: DeadlineRules) -> None:
-        """Put a version in the books, known to what is folded from activation `ordinal` on."""
-        self._editions = [e for e in self._editions if e.rules.version != agreement.version]
-        self._editions.append(Edition(ordinal, agreement.effective_from, agreement.effective_to, rules))
-        self._editions.sort(key=lambda edition: edition.rules.version)
+    def __iter__(self) -> Iterator[Edition[R]]:
+        return iter(self._editions)
 
-    def in_force(self, instant: int, known: int) -> DeadlineRules | None:
-        """The highest version in force at an instant, among those that activation `known` and earlier ones brought."""
-        for ordinal, start, end, rules in reversed(self._editions):
+    def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
+        """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
+        kept = [e for e in self._editions if e.rules.version != agreement.version or e.ordinal < ordinal]
+        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
+        self._editions = sorted([*kept, added], key=lambda edition: edition.rules.version)
+        opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
+        self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
+        self.size += 1
+
+    def in_force(self, event: Evidence) -> R | None:
+        """The highest version in force when an event happened, of those known when it was folded; None too if that one is for others."""
+        instant, known = event.time, event.known
+        for edition in reversed(self._editions):
+            ordinal, start, end, rules = edition[:4]
             if ordinal <= known and (start is None or start <= instant) and (end is None or instant < end):
-                return rules
+                return rules if edition.concerns(event.vendor, event.service) else None
         return None
 
-    def newest(self) -> DeadlineRules:
+    def begins(self, edition: Edition[R]) -> int | None:
+        """From when on an edition rules windows: its effective.from, or its activation if others were known before; None: since ever."""
+        start = edition.effective_from
+        if edition.activated is None or all(other.ordinal >= edition.ordinal for other in self._editions):
+            return start
+        return edition.activated if start is None else max(start, edition.activated)
+
+    def ruling(self, instant: int, vendor: str, service: str) -> R | None:
+        """The highest version that rules windows which begin at an instant; None too if that one is for others."""
+        for edition in reversed(self._editions):
+            start = self.begins(edition)
+            if (start is None or start <= instant) and (edition.effective_to is None or instant < edition.effective_to):
+                return edition.rules if edition.concerns(vendor, service) else None
+        return None
+
+    def knows(self, known: int) -> bool:
+        """Whether any version was known to what was folded when activation `known` was the last."""
+        return any(edition.ordinal <= known for edition in self._editions)
+
+    def newest(self) -> R:
         """The highest version."""
         return self._editions[-1].rules
 

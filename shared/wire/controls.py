@@ -73,5 +73,5 @@ def decode(kind: str, value: bytes) -> Control:
         raise NotAControl(f"unknown control record {kind!r}: one of {', '.join(_STRUCTS)}")
     try:
         return msgspec.json.decode(value, type=struct)
-    except (msgspec.DecodeError, msgspec.ValidationError) as wrong:
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as wrong:
         raise NotAControl(f"control record {kind}: {wrong}") from None

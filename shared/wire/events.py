@@ -33,7 +33,7 @@ def decode(value: bytes) -> Evidence:
     """The evidence in a record's value. Raises NotAnEvent."""
     try:
         event = _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise NotAnEvent(f"not JSON: {wrong}") from None
     return to_evidence(event)
 

@@ -39,7 +39,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[Line | BadLine]:
             continue
         try:
             yield read_line(number, msgspec.json.decode(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError, events.NotAnEvent, controls.NotAControl, BadInstant) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, events.NotAnEvent, controls.NotAControl, BadInstant) as wrong:
             yield BadLine(number, str(wrong), raw.decode("utf-8", "replace").rstrip("\n"))
 
 
@@ -67,7 +67,7 @@ def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes
     extra = {"arrival": format_instant(arrival), "partition": partition, "offset": offset}
     try:
         content = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.json.encode({"unreadable": value.decode("utf-8", "replace"), **extra})
     if control is not None:
         return msgspec.json.encode({"control": control.decode(), **extra, "value": content})

@@ -42,6 +42,7 @@ class VerdictData(msgspec.Struct, kw_only=True):
     evidence: list[str] = []
     decided_at: str
     threshold: str | msgspec.UnsetType | None = msgspec.UNSET  # warnings: what the agreement wrote, such as 80% or 30m
+    held: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET  # the blind time (from, until) that kept this verdict back
     kind: str | msgspec.UnsetType | None = msgspec.UNSET
     window_start: str | msgspec.UnsetType | None = msgspec.UNSET
     window_end: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -49,6 +50,7 @@ class VerdictData(msgspec.Struct, kw_only=True):
     total: Any | msgspec.UnsetType = msgspec.UNSET
     value: Any | msgspec.UnsetType = msgspec.UNSET
     target: Any | msgspec.UnsetType = msgspec.UNSET
+    approximate: bool | msgspec.UnsetType = msgspec.UNSET  # a percentile from a sketch
 
 
 class Verdict(msgspec.Struct, kw_only=True):

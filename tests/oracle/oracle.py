@@ -80,7 +80,7 @@ def levels(agreements: list[Document], calendars: list[Document], events: list[E
     out: list[Line] = []
     for agreement in agreements:
         for spec in (o for o in agreement["objectives"] if o["kind"] in {"ratio", "aggregate", "availability"}):
-            for vendor, service in sorted({(e["vendor"], e["service"]) for e in events}):
+            for vendor, service in sorted({(e["vendor"], e["service"]) for e in evidence(events)}):
                 if not (covers(agreement["vendor"], vendor) and covers(agreement["service"], service)):
                     continue
                 head = {"agreement": agreement["name"], "version": agreement["version"], "vendor": vendor, "service": service}
@@ -116,7 +116,7 @@ def _slots(
     agreement: Document, objective: Document, calendars: list[Document], events: list[Event], logs: dict[str, int], until: str | None
 ) -> list[Line]:
     """Slots of the vendors and services the agreement names; where it says `*`, of those seen, from their first event."""
-    seen = {(event["vendor"], event["service"]) for event in events}
+    seen = {(event["vendor"], event["service"]) for event in evidence(events)}
     pairs = {pair for pair in seen if covers(agreement["vendor"], pair[0]) and covers(agreement["service"], pair[1])}
     named = "*" not in (agreement["vendor"], agreement["service"])
     if named:
@@ -128,10 +128,10 @@ def _slots(
         merged = _merged(events, vendor, service)
         log = logs.get(vendor, instant(until) if until else 0)
         head = {"agreement": agreement["name"], "version": agreement["version"], "objective": objective["name"]}
-        for line in slot_lines(agreement, objective, _hours(agreement, objective, calendars), merged, log):
-            if named or line["due"] >= min(instant(event["time"]) for event, _ in merged):
-                full = dict.fromkeys(["elapsed", "target", "paused"]) | line
-                out.append(head | {"vendor": vendor, "service": service, "case": written(line["case"])} | _written(full))
+        since = 0 if named else min(instant(event["time"]) for event, _ in merged)
+        for line in slot_lines(agreement, objective, _hours(agreement, objective, calendars), merged, log, since):
+            full = dict.fromkeys(["elapsed", "target", "paused"]) | line
+            out.append(head | {"vendor": vendor, "service": service, "case": written(line["case"])} | _written(full))
     return out
 
 

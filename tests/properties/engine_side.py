@@ -9,13 +9,22 @@ from shared.sla.engine import Engine
 from shared.sla.instants import parse_instant
 from shared.sla.terms import Bundle
 from shared.wire.events import to_evidence
-from shared.wire.reports import case_line
+from shared.wire.reports import case_line, level_line
 
 Document = dict[str, Any]
 
 
 def run_engine(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
     """The lines of `cases.ndjson` for documents as YAML gives them and events in order of arrival, in event-time mode."""
+    return [case_line(line) for line in _run(agreement, calendars, events, until).case_lines()]
+
+
+def run_levels(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
+    """The lines of `levels.ndjson`, likewise."""
+    return [level_line(line) for line in _run(agreement, calendars, events, until).level_lines()]
+
+
+def _run(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
     engine = Engine("event")
     for bundle in _bundles("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
         engine.activate(bundle, "drawn")
@@ -24,7 +33,7 @@ def run_engine(agreement: Document, calendars: list[Document], events: list[Docu
     if until is not None:
         engine.advance(parse_instant(until))
     engine.settle()
-    return [case_line(line) for line in engine.case_lines()]
+    return engine
 
 
 @lru_cache(maxsize=64)

@@ -1,14 +1,17 @@
 """Reading from Kafka: as a member of a group, and stretches of a topic outside any group."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from shared.ports.log import LogUnavailable, RebalanceHandler, Record
+
+STOP_S: Final = 2
 
 
 def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
@@ -42,7 +45,10 @@ class KafkaGroupReader:
         on_assigned: RebalanceHandler | None = None,
         on_revoked: RebalanceHandler | None = None,
         instance: str | None = None,
+        timeout: float = 5,
     ) -> None:
+        """`instance`: static membership under this name; `timeout`: how long, in s, commits, questions and the end may take."""
+        self._timeout = timeout
         self._options, self._topics, self._group, self._instance = options, topics, group, instance
         self._listener = _Listener(on_assigned, on_revoked)
         self._consumer: AIOKafkaConsumer | None = None
@@ -71,7 +77,9 @@ class KafkaGroupReader:
     async def stop(self) -> None:
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+            with contextlib.suppress(KafkaError, TimeoutError):  # a broker that is away notices by itself
+                async with asyncio.timeout(min(self._timeout, STOP_S)):
+                    await consumer.stop()
 
     @property
     def _running(self) -> AIOKafkaConsumer:
@@ -87,7 +95,8 @@ class KafkaGroupReader:
         return [_record(message) for batch in batches.values() for message in batch]
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        self._running.seek(TopicPartition(topic, partition), offset)
+        with contextlib.suppress(IllegalStateError):  # not assigned any more
+            self._running.seek(TopicPartition(topic, partition), offset)
 
     async def end_offset(self, topic: str, partition: int) -> int:
         known = self._running.highwater(TopicPartition(topic, partition))  # told with every fetch
@@ -101,14 +110,16 @@ class KafkaGroupReader:
     async def _offset(self, ask: Callable[[list[TopicPartition]], Any], topic: str, partition: int) -> int:
         where = TopicPartition(topic, partition)
         try:
-            return int((await ask([where]))[where])
-        except KafkaError as wrong:
+            async with asyncio.timeout(self._timeout):
+                return int((await ask([where]))[where])
+        except (KafkaError, TimeoutError) as wrong:
             raise LogUnavailable(f"{topic}/{partition}: {wrong!r}") from wrong
 
     async def commit(self, offsets: dict[tuple[str, int], int]) -> None:
         try:
-            await self._running.commit({TopicPartition(*where): offset for where, offset in offsets.items()})
-        except (CommitFailedError, IllegalStateError, KafkaError) as wrong:
+            async with asyncio.timeout(self._timeout):
+                await self._running.commit({TopicPartition(*where): offset for where, offset in offsets.items()})
+        except (KafkaError, TimeoutError) as wrong:
             raise LogUnavailable(f"group {self._group}: offsets not committed: {wrong!r}") from wrong
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
@@ -10,9 +10,11 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge
 from shared.wire.topics import partition_of
 
+STOP_S: Final = 2  # at the end nobody waits for an append any more
+
 
 class KafkaWriter:
-    """`shared.ports.log.LogWriter`. One producer, replaced when an append was given up: a batch of unknown fate must not block later ones."""
+    """`shared.ports.log.LogWriter`. One producer, replaced when an append is given up: a batch of unknown fate must block no later ones."""
 
     def __init__(self, options: dict[str, Any], *, timeout: float, max_record_bytes: int = 1_100_000, linger_ms: int = 0) -> None:
         self._options = options
@@ -27,7 +29,7 @@ class KafkaWriter:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._producer is not None:
-            await self._discard(self._producer, self._timeout)
+            await self._discard(self._producer, min(self._timeout, STOP_S))
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
         for entry in entries:

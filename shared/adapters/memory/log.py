@@ -200,9 +200,8 @@ class MemoryGroupReader:
         return taken
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        if (topic, partition) not in self._positions:
-            raise LogUnavailable(f"{topic}/{partition} is not assigned to this member")
-        self._positions[topic, partition] = offset
+        if (topic, partition) in self._positions:
+            self._positions[topic, partition] = offset
 
     async def end_offset(self, topic: str, partition: int) -> int:
         return len(self._log.records(topic, partition))

@@ -47,7 +47,8 @@ class PostgresAgreements:
             digest = (await connection.execute(stored)).scalar_one()
         if digest != agreement.digest:
             raise OtherTerms(
-                f"agreement {agreement.name} version {agreement.version} was applied with other terms: give the changed one a higher version"
+                f"agreement {agreement.name} version {agreement.version} was applied with other terms: "
+                "give the changed one a higher version"
             )
 
     async def activated(self, name: str, version: int, at: int) -> None:

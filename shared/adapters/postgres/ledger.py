@@ -131,6 +131,10 @@ async def _guarded(seconds: float) -> AsyncIterator[None]:
         raise LedgerUnavailable(f"{type(wrong).__name__}: {wrong}") from wrong
 
 
+_LOCK_EACH: Final = sa.text(
+    "SELECT pg_advisory_xact_lock(k) FROM "
+    "(SELECT DISTINCT hashtextextended(b, 0) AS k FROM unnest(CAST(:b AS text[])) AS b ORDER BY 1) AS ordered"
+)
 _BREACH_COLUMNS: Final = tuple(breaches.c[name] for name in BreachRow.__struct_fields__)
 _RISK_COLUMNS: Final = tuple(risks.c[name] for name in RiskRow.__struct_fields__)
 _DELIVERY_COLUMNS: Final = tuple(deliveries.c[name] for name in DeliveryRow._fields)
@@ -157,9 +161,7 @@ class PostgresLedger:
         async with self._transaction() as connection:
             # An advisory lock per breach rather than row locks: a breach's first statement has no row to lock yet. In order: no deadlock.
             await connection.execute(
-                sa.text(
-                    "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(b, 0) k FROM unnest(CAST(:b AS text[])) b ORDER BY 1) q"
-                ),
+                _LOCK_EACH,
                 {"b": list(breach_ids)},
             )
             ids = await connection.execute(sa.select(verdicts.c.id).where(verdicts.c.id == sa.any_(sa.literal(list(verdict_ids), _TEXTS))))

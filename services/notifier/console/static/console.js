@@ -24,7 +24,8 @@
     }
     for (const time of document.querySelectorAll("time[data-until]")) {
       const left = (Date.parse(time.dateTime) - now) / 1000;
-      time.textContent = left > 0 ? duration(left) : time.dataset.until;
+      // a breach is called within seconds of due: after a minute without one, the due of the warning is no longer the clock's
+      time.textContent = left > 0 ? duration(left) : left > -60 ? time.dataset.until : time.dataset.moved;
     }
     for (const bar of document.querySelectorAll("progress[data-from]")) {
       const from = Number(bar.dataset.from);

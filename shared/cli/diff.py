@@ -1,0 +1,107 @@
+"""`slawatch diff`: what a draft agreement would change."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from shared.cli.console import fail, load_documents, out
+from shared.cli.history import Replay, Unusable, open_history
+from shared.cli.replay import find_mapping
+from shared.language import Loaded
+from shared.sla.instants import BadInstant, parse_instant
+from shared.sla.statements import Statement
+from shared.wire.history import BadLine
+from shared.wire.reports import case_line, level_line
+
+Outcome = dict[str, Any]
+Place = tuple[str, ...]
+COMPARED = ("state", "due", "stopped", "late_s", "value")  # what a verdict is; the version that gave it is not
+SHOWN = 40
+
+
+class _Nowhere:
+    """What is said on the way does not matter here."""
+
+    def said(self, statements: Sequence[Statement]) -> None: ...
+
+    def rejected(self, line: BadLine) -> None: ...
+
+
+def outcomes(loaded: Loaded, events: Path, mapping: Path | None, until: int | None) -> dict[Place, Outcome]:
+    """The final line of every clock and window, by objective, vendor, service, and case and cycle or window. Raises Unusable."""
+    run = Replay(loaded, _Nowhere(), None)
+    with open_history(events, find_mapping(mapping)) as source:
+        run.feed_all(source)
+    found: dict[Place, Outcome] = {}
+    for engine in run.finish(until):
+        for clock in map(case_line, engine.case_lines()):
+            found[_place(clock, "case", "cycle", "event")] = clock
+        for level in map(level_line, engine.level_lines()):
+            found[_place(level, "window_start", "window_end")] = level
+    return found
+
+
+def _place(line: Outcome, *names: str) -> Place:
+    return tuple(str(line[name]) for name in ("objective", "vendor", "service", *names))
+
+
+def changes(old: dict[Place, Outcome], new: dict[Place, Outcome]) -> list[dict[str, Any]]:
+    """Every place where the verdicts differ: `from` and `to`, null where there is none."""
+    found = []
+    for place in sorted(old.keys() | new.keys()):
+        before, after = old.get(place), new.get(place)
+        if [(before or {}).get(name) for name in COMPARED] != [(after or {}).get(name) for name in COMPARED]:
+            found.append({"place": list(place), "from": before, "to": after})
+    return found
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="YAML of the agreement as it is, with its calendars")],
+    new: Annotated[Path, typer.Argument(help="YAML of the draft, with its calendars")],
+    events: Annotated[Path, typer.Option("--events", "-e", help="history: NDJSON, an export, or CSV with --mapping; .gz too")],
+    mapping: Annotated[Path | None, typer.Option(help="YAML of kind Mapping, for CSV")] = None,
+    until: Annotated[str | None, typer.Option(help="log time at the end, RFC 3339")] = None,
+    directory: Annotated[Path | None, typer.Option("--out", "-o", help="directory for diff.ndjson, every change")] = None,
+) -> None:
+    """Which verdicts a draft agreement would change, on the events of the past.
+
+    Example: slawatch diff examples/helpdesk/agreement.yaml draft.yaml --events examples/helpdesk/events.ndjson
+    """
+    try:
+        end = None if until is None else parse_instant(until)
+        before, after = (outcomes(load_documents([file]), events, mapping, end) for file in (old, new))
+    except (BadInstant, Unusable) as wrong:
+        fail(str(wrong), 2)
+    found = changes(before, after)
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "diff.ndjson").write_bytes(b"".join(msgspec.json.encode(change) + b"\n" for change in found))
+    _show(found, len(before.keys() | after.keys()))
+
+
+def _show(found: list[dict[str, Any]], total: int) -> None:
+    out.print(f"{len(found)} of {total} verdicts change")
+    if not found:
+        return
+    moves = Counter((change["place"][0], _state(change["from"]), _state(change["to"])) for change in found)
+    summary = Table("objective", "from", "to", "verdicts")
+    for (objective, was, becomes), count in sorted(moves.items()):
+        summary.add_row(objective, was, becomes, str(count))
+    out.print(summary)
+    table = Table("objective", "vendor", "case or window", "from", "to", "due from", "due to")
+    for change in found[:SHOWN]:
+        place, was, becomes = change["place"], change["from"], change["to"]
+        due = [str((line or {}).get("due") or "") for line in (was, becomes)]
+        table.add_row(place[0], place[1], place[3], _state(was), _state(becomes), *due)
+    out.print(table)
+    if len(found) > SHOWN:
+        out.print(f"and {len(found) - SHOWN} more: --out DIR writes them all")
+
+
+def _state(line: Outcome | None) -> str:
+    return "-" if line is None else str(line["state"])

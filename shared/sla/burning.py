@@ -1,0 +1,125 @@
+"""Burn rates: how many times too fast the error budget is used up, over a long window and a short one (semantics.md, "Burn rate").
+
+    long   [------------------------------|        both must burn faster than the pair's factor
+    short                          [------|
+                                          edge     looked at on a grid of sixtieths of the short window, at least a second
+
+A rate is looked at only while something bad lies in the short window: a service that keeps its promise costs nothing.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+from shared.sla.instants import SECOND
+from shared.sla.level_rules import LevelRules
+from shared.sla.terms import BurnPair
+from shared.sla.windows import ROLLING_PARTS
+
+Share = tuple[int, int]  # (bad, total)
+Count = Callable[[int, int, LevelRules], Share]  # (start, end, rules) -> of [start, end)
+
+
+def step_of(pair: BurnPair) -> int:
+    """The grid on which a pair is looked at, ms."""
+    return max(pair.short // ROLLING_PARTS, SECOND)
+
+
+def burns(share: Share, pair: BurnPair, budget: Fraction, min_events: int = 1) -> bool:
+    """Whether a window's share of bad ones exceeds the pair's factor times the budget, with events enough to tell."""
+    bad, total = share
+    return total >= max(min_events, 1) and bad > Fraction(pair.factor) * budget * total
+
+
+class Buckets:
+    """Good and bad marks on one pair's grid; what is older than its long window leaves."""
+
+    def __init__(self, pair: BurnPair) -> None:
+        self._step, self._kept = step_of(pair), 2 * (pair.long // step_of(pair) + 1)
+        self._counts: dict[int, list[int]] = {}  # number of the bucket -> [bad, total]
+        self._numbers: list[int] = []
+
+    def count(self, instant: int, is_bad: bool, sign: int) -> None:
+        """A mark comes (1) or goes (-1)."""
+        number = instant // self._step
+        entry = self._counts.get(number)
+        if entry is None:
+            if self._numbers and number < self._numbers[-1] - self._kept:
+                return
+            entry = self._counts[number] = [0, 0]
+            insort(self._numbers, number)
+            while self._numbers[0] < self._numbers[-1] - self._kept:
+                del self._counts[self._numbers.pop(0)]
+        entry[0] += sign * is_bad
+        entry[1] += sign
+
+    def share(self, start: int, end: int) -> Share:
+        """Of the buckets of [start, end), both on the grid."""
+        first, last = bisect_left(self._numbers, start // self._step), bisect_left(self._numbers, end // self._step)
+        found = [self._counts[self._numbers[i]] for i in range(first, last)]
+        return sum(entry[0] for entry in found), sum(entry[1] for entry in found)
+
+
+class Onset(NamedTuple):
+    """A pair began to burn."""
+
+    pair: BurnPair
+    instant: int
+
+
+class BurnWatch:
+    """The pairs of one objective for one (vendor, service)."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[BurnPair, Buckets] = {}
+        self._waiting: dict[BurnPair, int] = {}  # the edge that a timer waits for
+        self._looked: dict[BurnPair, int] = {}  # the last edge looked at
+        self._burning: set[BurnPair] = set()
+
+    def count(self, rules: LevelRules, instant: int, is_bad: bool, sign: int) -> None:
+        """A mark comes (1) or goes (-1)."""
+        for pair in rules.burn:
+            buckets = self._buckets.get(pair)
+            if buckets is None:
+                buckets = self._buckets[pair] = Buckets(pair)
+            buckets.count(instant, is_bad, sign)
+
+    def edges(self, rules: LevelRules, instant: int) -> Iterator[tuple[int, int]]:
+        """Something bad happened: (number of the pair, edge) of the timers that are to be armed."""
+        for i, pair in enumerate(rules.burn):
+            step = step_of(pair)
+            edge, looked = (instant // step + 1) * step, self._looked.get(pair)
+            if looked is not None and edge <= looked:
+                if edge <= looked - pair.short:
+                    continue  # no current window holds it
+                edge = looked + step
+            waits = self._waiting.get(pair)
+            if waits is None or edge < waits:
+                self._waiting[pair] = edge
+                yield i, edge
+
+    def look(self, rules: LevelRules, number: int, edge: int, count: Count | None) -> tuple[Onset | None, int | None]:
+        """At an edge: whether a pair begins to burn, and the next edge to look at (None: when something bad happens again).
+
+        `count` measures a window; None: by the marks that were counted.
+        """
+        if number >= len(rules.burn) or self._waiting.get(rules.burn[number]) != edge:
+            return None, None
+        pair = rules.burn[number]
+        del self._waiting[pair]
+        self._looked[pair] = edge
+        if count is None:
+            buckets = self._buckets.get(pair) or Buckets(pair)
+            short, long = buckets.share(edge - pair.short, edge), buckets.share(edge - pair.long, edge)
+            enough = rules.objective.min_events
+        else:
+            short, long = count(edge - pair.short, edge, rules), count(edge - pair.long, edge, rules)
+            enough = 1
+        burning = burns(short, pair, rules.budget) and burns(long, pair, rules.budget, enough)
+        onset = Onset(pair, edge) if burning and pair not in self._burning else None
+        (self._burning.add if burning else self._burning.discard)(pair)
+        if not short[0]:
+            return onset, None
+        self._waiting[pair] = edge + step_of(pair)
+        return onset, edge + step_of(pair)

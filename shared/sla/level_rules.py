@@ -1,0 +1,99 @@
+"""A windowed objective under one version of its agreement, compiled: which events count, for what, and what the level must be."""
+
+from bisect import insort
+from fractions import Fraction
+from typing import Final
+
+from shared.sla.calendars import Calendar
+from shared.sla.conditions import compile_condition, compile_path
+from shared.sla.evidence import Evidence
+from shared.sla.measures import Goal, Measured, Number, number_of
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role
+from shared.sla.terms import Aggregate, Agreement, Availability, BurnPair, EventsOf, Level, ObjectiveOf, Ratio, Trigger
+from shared.sla.windows import grid_of
+
+ON_EMPTY: Final = {"met": "met", "no_data": "no_data", "breach": "breached"}
+
+
+class LevelRules(ObjectiveRules[Level]):
+    """What ratio, aggregate and availability share."""
+
+    def __init__(self, agreement: Agreement, objective: Level, calendars: dict[str, Calendar]) -> None:
+        super().__init__(agreement, objective, calendars)
+        self.grid = grid_of(agreement, objective.window, self.zone)
+        self.goal = Goal(objective.target)
+        self.budget = 1 - self.goal.value
+        self.burn: tuple[BurnPair, ...] = objective.burn_rate if isinstance(objective, Ratio | Availability) else ()
+        self.of = objective.of.objective if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf) else None
+        self.aggregate = objective.aggregate if isinstance(objective, Aggregate) else None
+        events = objective.of if isinstance(objective, Ratio | Aggregate) and isinstance(objective.of, EventsOf) else None
+        self._events = None if events is None else CompiledTrigger(events.events)
+        self._types = frozenset(() if events is None else events.events.on)
+        self._good = None if events is None or events.good is None else compile_condition(events.good)
+        field = objective.field if isinstance(objective, Aggregate) else None
+        self._field = None if field is None else compile_path(field)
+        self.roles: dict[str, list[tuple[Role, bool, CompiledTrigger]]] = {}  # type -> (start or stop, of an exclusion, trigger)
+        if isinstance(objective, Availability):
+            for role, excludes, trigger in (
+                (Role.START, False, objective.down),
+                (Role.STOP, False, objective.up),
+                (Role.START, True, objective.exclude_from),
+                (Role.STOP, True, objective.exclude_to),
+            ):
+                self._add_role(role, excludes, trigger)
+
+        self.reads_case = self.when is not None or bool(self.roles) or (events is not None and events.events.when is not None)
+        """Whether the case's merged data matter, and so the order of its evidence."""
+
+    def _add_role(self, role: Role, excludes: bool, trigger: Trigger) -> None:
+        compiled = CompiledTrigger(trigger)
+        for event_type in trigger.on:
+            insort(self.roles.setdefault(event_type, []), (role, excludes, compiled), key=lambda entry: entry[0])
+
+    def rank(self, event: Evidence) -> Role:
+        """Its place among events of the same instant."""
+        fired = (role for role, _, trigger in self.roles.get(event.type, ()) if trigger.fires(event, event.data))
+        return next(fired, NO_ROLE)
+
+    def mark(self, event: Evidence, data: Data) -> bool | Number | None:
+        """What an event counts for: good or not, or a number; None: it does not count."""
+        if event.type not in self._types or self._events is None or not self.holds(self._events, event, data):
+            return None
+        if self._good is not None:
+            return self._good(event.attributes, event.data)
+        if self.aggregate == "count":
+            return 1
+        return None if self._field is None else number_of(self._field(event.attributes, event.data))
+
+    def state(self, measured: Measured) -> str:
+        """met, breached or no_data."""
+        if measured.value is None or not measured.events:
+            return ON_EMPTY[self.objective.on_empty]
+        if measured.events < self.objective.min_events:
+            return "no_data"
+        return "met" if self.goal.is_met(measured.value) else "breached"
+
+    def used(self, bad: Fraction) -> Fraction | None:
+        """The share of the error budget that a share of bad ones uses up; None without a budget."""
+        return bad / self.budget if self.goal.wants_more and 0 < self.budget < 1 else None
+
+
+class Story:
+    """One case's evidence in the order that counts, with its data merged so far, as one objective reads it."""
+
+    __slots__ = ("data", "last")
+
+    def __init__(self) -> None:
+        self.data: Data = {}
+        self.last: int | None = None  # the time of the latest evidence read
+
+    def is_next(self, event: Evidence) -> bool:
+        """Whether an event comes after all that was read."""
+        return self.last is None or event.time > self.last
+
+    def read(self, event: Evidence) -> Data:
+        """The case's data with the next event's."""
+        self.last = event.time
+        if event.data:
+            self.data = {**self.data, **event.data} if self.data else event.data
+        return self.data

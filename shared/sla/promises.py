@@ -1,0 +1,127 @@
+"""One objective of an agreement's name over all its versions: the rules of each version, and the books in which it is kept."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, cast
+
+from shared.sla.books import Book, CaseLine, ClockBook, Moment, Schedule
+from shared.sla.breaches import Place
+from shared.sla.calendars import Calendar
+from shared.sla.evidence import Evidence
+from shared.sla.heartbeats import HeartbeatBook, HeartbeatRules
+from shared.sla.level_rules import LevelRules
+from shared.sla.levels import WindowBook
+from shared.sla.rolling import RollingBook
+from shared.sla.rules import DeadlineRules, Editions
+from shared.sla.statements import Statement
+from shared.sla.terms import Agreement, AnyObjective, Deadline, Heartbeat, Level, ObjectiveOf, Ratio, Violation
+from shared.sla.violations import ViolationBook, ViolationRules
+from shared.sla.windows import Timetable
+
+Key = tuple[str, ...]  # agreement, objective, and what kind of book keeps it
+
+
+class CaseBook(Book, Protocol):
+    """The book of one promise about one case."""
+
+    excluded: set[tuple[str, str]]
+
+    def begin(self, events: list[Evidence]) -> None:
+        """Take what was known of the case before this book was opened."""
+
+    def take(
+        self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule, superseded: Evidence | None = None
+    ) -> list[Statement]:
+        """Fold one more piece of evidence; `events` is all of the case's, this one included; `superseded` is what it replaces here."""
+        ...
+
+    def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
+        """Fold all evidence again: another version rules."""
+        ...
+
+    def lines(self, log_time: int, /) -> Iterator[CaseLine]:
+        """Its lines of `cases.ndjson`."""
+        ...
+
+
+class PartyBook(Book, Protocol):
+    """The book of one promise that is counted over all cases of a (vendor, service)."""
+
+    excluded: set[tuple[str, str]]
+
+    def begin(self, now: Moment, schedule: Schedule) -> list[Statement]:
+        """A version was activated: windows or slots go on, or begin."""
+        ...
+
+    def take(
+        self, event: Evidence, events: Sequence[Evidence], first: int, now: Moment, schedule: Schedule, superseded: Evidence | None = None
+    ) -> list[Statement]:
+        """Fold one more piece of evidence; `events` is all of its case's; `first`: when the first event of the (vendor, service) was."""
+        ...
+
+    def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:
+        """Forget the evidence, which is about to be told again; what stands stated is kept, to be compared."""
+        ...
+
+
+class Promise:
+    """An objective by name. Where a new version makes another kind of it, that is another promise of the same name."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.agreement, self.name, self.kind = key[0], key[1], key[2]
+        self.is_of_cases = self.kind in ("deadline", "violation")
+        self.editions: Editions[Any] = Editions()
+        self.over: str | None = None  # the objective whose outcomes the newest version counts
+        self.vendors: set[str] = set()
+        self.services: set[str] = set()
+
+    def concerns(self, vendor: str, service: str) -> bool:
+        """Whether any version speaks of them."""
+        return ("*" in self.vendors or vendor in self.vendors) and ("*" in self.services or service in self.services)
+
+    def add(
+        self, ordinal: int, agreement: Agreement, objective: AnyObjective, calendars: dict[str, Calendar], activated: int | None
+    ) -> None:
+        """Put a version in the books: known to what is folded from activation `ordinal` on, which arrived at `activated`."""
+        self.vendors |= set(agreement.vendor)
+        self.services |= set(agreement.service)
+        if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf):
+            self.over = objective.of.objective
+        self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars), activated)
+
+    def open_case(self, event: Evidence) -> CaseBook:
+        """An empty book for the case of an event."""
+        if self.kind == "deadline":
+            return ClockBook(self.agreement, self.name, self.editions, event)
+        return ViolationBook(self.agreement, self.name, self.editions, event)
+
+    def open_party(self, vendor: str, service: str) -> PartyBook:
+        """An empty book for a (vendor, service)."""
+        place = Place(self.agreement, self.name, vendor, service)
+        if self.kind == "heartbeat":
+            return HeartbeatBook(place, Timetable(cast(Editions[HeartbeatRules], self.editions), vendor, service))
+        timetable = Timetable(cast(Editions[LevelRules], self.editions), vendor, service)
+        opened = RollingBook if self.key[3] == "rolling" else WindowBook
+        return opened(place, timetable, is_availability=self.kind == "availability")
+
+
+def promise_of(promises: dict[Key, Promise], agreement: Agreement, objective: AnyObjective) -> Promise:
+    """The promise that an objective is a version of."""
+    kind = str(type(objective).__struct_config__.tag)
+    rolls = isinstance(objective, Level) and objective.window.kind == "rolling"
+    key = (agreement.name, objective.name, kind, "rolling" if rolls else "")
+    return promises.setdefault(key, Promise(key))
+
+
+def _rules_of(
+    agreement: Agreement, objective: AnyObjective, calendars: dict[str, Calendar]
+) -> DeadlineRules | ViolationRules | HeartbeatRules | LevelRules:
+    match objective:
+        case Deadline():
+            return DeadlineRules(agreement, objective, calendars)
+        case Violation():
+            return ViolationRules(agreement, objective, calendars)
+        case Heartbeat():
+            return HeartbeatRules(agreement, objective, calendars)
+        case _:
+            return LevelRules(agreement, objective, calendars)

@@ -1,0 +1,144 @@
+"""Rolling windows: kept in buckets on a grid of sixtieths, looked at as each bucket ends, said on transitions only.
+
+    |--------------- length ---------------|
+       |--------------- length ---------------|        one bucket later
+
+Late evidence changes the current window only. All instants are milliseconds.
+"""
+
+from collections.abc import Iterator
+
+from shared.sla.books import Moment, Schedule, Timer
+from shared.sla.breaches import Place, Standing
+from shared.sla.evidence import Evidence
+from shared.sla.level_rules import LevelRules
+from shared.sla.levels import LevelBook, LevelLine, Window, level_statement, line_of, risks_of
+from shared.sla.measures import Measured
+from shared.sla.meters import Outlook, Touched
+from shared.sla.statements import Statement
+from shared.sla.windows import Span, Timetable
+
+
+class _Turn:
+    """A transition: the level came to another state, in the window that ended then."""
+
+    __slots__ = ("measured", "state", "window")
+
+    def __init__(self, window: Window, measured: Measured, state: str) -> None:
+        self.window, self.measured, self.state = window, measured, state
+
+
+class RollingBook(LevelBook):
+    """One rolling objective for one (vendor, service)."""
+
+    def __init__(self, place: Place, timetable: Timetable[LevelRules], *, is_availability: bool) -> None:
+        super().__init__(place, timetable, is_availability=is_availability)
+        self._turns: list[_Turn] = []
+        self._looked: int | None = None  # the last edge looked at
+        self._waits: int | None = None  # the edge that a timer waits for
+        self._standing = Standing()  # of the breach that lasts, or of the last
+        self._breach: Window | None = None  # the window in which it was opened
+
+    def _window(self, edge: int) -> Window | None:
+        """The window that ends at an edge of the grid."""
+        span = self.timetable.at(edge - 1)
+        if span is None:
+            return None
+        rules, begin = span.rules, self.timetable.first
+        length = rules.objective.window.length or 0
+        start = rules.zone.to_instant(rules.zone.to_local(edge) - length)
+        return Span(start if begin is None else max(start, begin), edge, rules)
+
+    def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
+        """Nothing: a window that rolls is looked at while something is in it."""
+
+    def _refused(self, touched: Touched, event: Evidence | None, now: Moment) -> list[Statement] | None:
+        return None  # late evidence changes current windows, and those only
+
+    def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
+        said: list[Statement] = []
+        window = None if self._looked is None else self._window(self._looked)
+        if window is not None and any(start < window.end and end > window.start for start, end in touched):
+            said = self._turn(window, evidence, now)
+        span = self.timetable.at(min((start for start, _ in touched), default=now.log_time))
+        if span is not None:
+            edge = span.end if self._looked is None else max(span.end, self._after(self._looked))
+            self._wait_for(edge, span.rules, now, schedule)
+        return said
+
+    def _after(self, edge: int) -> int:
+        span = self.timetable.at(edge)
+        return edge + 1 if span is None else span.end
+
+    def _wait_for(self, edge: int, rules: LevelRules, now: Moment, schedule: Schedule) -> None:
+        if self._waits is None or edge < self._waits:
+            self._waits = edge
+            self._wait("edge", edge, edge, rules, now, schedule)
+
+    def _fire(self, timer: Timer, start: int, now: Moment, schedule: Schedule) -> list[Statement]:
+        if timer.what != "edge" or self._waits != start:
+            return []
+        self._waits, self._looked = None, start
+        window = self._window(start)
+        if window is None:
+            return []
+        said = self._turn(window, (), now)
+        if self._measure(window).events:
+            self._wait_for(self._after(start), window.rules, now, schedule)
+        return said
+
+    def _measure(self, window: Window) -> Measured:
+        return self.meter.measure(window.start, window.end, window.rules, window.end)
+
+    def _state(self, window: Window, measured: Measured) -> str:
+        state = window.rules.state(measured)
+        if state == "met" and measured.value is not None:
+            used = window.rules.used(1 - measured.value)
+            if any(risks_of(window.rules, Outlook(False, None, used, None, None))):
+                return "at_risk"
+        return state
+
+    def _turn(self, window: Window, evidence: tuple[str, ...], now: Moment) -> list[Statement]:
+        """Say that the level came to another state, if it did."""
+        measured, turns = self._measure(window), self._turns
+        state, stated = self._state(window, measured), turns[-1].state if turns else None
+        again = bool(turns) and turns[-1].window.end == window.end  # late evidence: the same window as before
+        if again:
+            turns.pop()
+        if not turns or turns[-1].state != state:
+            turns.append(_Turn(window, measured, state))
+        if state == stated:
+            return []
+        return self._say(window, measured, state, evidence or self.meter.evidence(window.start, window.end), now, disproved=again)
+
+    def _say(
+        self, window: Window, measured: Measured, state: str, evidence: tuple[str, ...], now: Moment, *, disproved: bool
+    ) -> list[Statement]:
+        said: list[Statement] = []
+        if state == "breached" and not self._standing.is_breach:
+            if self._breach is None or self._breach.end != window.end:
+                self._standing, self._breach = Standing(), window
+            kinds = self._standing.bring_to("breached", None, now)
+        elif state != "breached" and self._standing.state == "breached":
+            undone = disproved and self._breach is not None and self._breach.end == window.end
+            kinds = self._standing.bring_to(None if undone else "breached_closed", None, now)
+        else:
+            kinds = iter(())
+        for kind in kinds:
+            told = {"state": self._standing.state, "cause": "level", "evidence": evidence}
+            of = self._breach or window
+            said.append(level_statement(self.place, kind, window.end, of, measured, self._standing, now, **told))
+        if state != "breached":
+            standing = Standing()
+            told = {"state": state, "evidence": evidence}
+            said.append(level_statement(self.place, f"slawatch.level.{state}", window.end, window, measured, standing, now, **told))
+        return said
+
+    def _current(self, edge: int) -> tuple[Window, Standing]:
+        window = self._window(edge)
+        assert window is not None
+        return window, Standing()
+
+    def lines(self, log_time: int) -> Iterator[LevelLine]:
+        for turn in self._turns:
+            yield line_of(self.place, turn.window, turn.measured, turn.state, provisional=False)

@@ -1,0 +1,181 @@
+"""Violations: each matching event that fails its test is a breach, at once (kind `violation`)."""
+
+from collections.abc import Iterator
+
+from shared.sla.books import CaseLine, Moment, Outcome, Schedule, Timer
+from shared.sla.breaches import Place, Standing
+from shared.sla.calendars import Calendar
+from shared.sla.clocks import View
+from shared.sla.conditions import compile_condition
+from shared.sla.evidence import Evidence
+from shared.sla.level_rules import Story
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, in_order
+from shared.sla.statements import Statement
+from shared.sla.terms import Agreement, Violation
+
+Key = tuple[str, str]
+
+
+class ViolationRules(ObjectiveRules[Violation]):
+    """A violation objective under one version of its agreement, compiled."""
+
+    def __init__(self, agreement: Agreement, objective: Violation, calendars: dict[str, Calendar]) -> None:
+        super().__init__(agreement, objective, calendars)
+        self._on = CompiledTrigger(objective.on)
+        self._unless = compile_condition(objective.unless)
+
+    def is_violated(self, event: Evidence, data: Data) -> bool:
+        """Whether the event is one to be tested and fails. An unknown test changes nothing."""
+        return (
+            event.type in self.objective.on.on and self.holds(self._on, event, data) and self._unless(event.attributes, event.data) is False
+        )
+
+
+class _Found:
+    """An event that failed, or was said to have."""
+
+    __slots__ = ("event", "rules", "standing")
+
+    def __init__(self, event: Evidence, rules: ViolationRules) -> None:
+        self.event, self.rules, self.standing = event, rules, Standing()
+
+
+class ViolationBook:
+    """One violation objective of one agreement, one case."""
+
+    __slots__ = ("_editions", "_found", "_place", "_story", "agreement", "case", "excluded", "kept", "objective")
+
+    def __init__(self, agreement: str, objective: str, editions: Editions[ViolationRules], event: Evidence) -> None:
+        self.agreement, self.objective, self.case = agreement, objective, event.case
+        self._place = Place(agreement, objective, event.vendor, event.service)
+        self._editions, self._story = editions, Story()
+        self._found: dict[Key, _Found] = {}
+        self.excluded: set[Key] = set()  # evidence that came too late, or awaits review
+        self.kept: tuple[Evidence, ...] = ()  # superseded by such evidence, and so still standing
+
+    # -- evidence ------------------------------------------------------------------------------------------------
+
+    def begin(self, events: list[Evidence]) -> None:
+        """Take what was known of the case before this book was opened."""
+        self._read_all(events)
+
+    def take(
+        self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule, superseded: Evidence | None = None
+    ) -> list[Statement]:
+        """Fold one more piece of evidence; `events` is all of the case's, this one included (if it is of this case).
+
+        `superseded` is what it replaces here; it is in `events` no more.
+        """
+        if superseded is None and self._story.is_next(event):
+            rules = self._test(event)
+            return [] if rules is None else self._state({event.key: (event, rules)}, now, schedule)
+        failed = self._read_all(events)
+        refused = self._refused(failed, event, event.time if superseded is None else min(event.time, superseded.time), now)
+        if refused is not None:
+            self.excluded.add(event.key)
+            if superseded is not None:
+                self.kept += (superseded,)
+            failed = self._read_all(events)
+        return (refused or []) + self._state(failed, now, schedule) + self._retract(failed, now)
+
+    def _refused(
+        self, failed: dict[Key, tuple[Evidence, ViolationRules]], event: Evidence, since: int, now: Moment
+    ) -> list[Statement] | None:
+        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on."""
+        for key in sorted(key for key, found in self._found.items() if found.standing.is_breach and key not in failed):
+            found = self._found[key]
+            if found.standing.is_final(found.rules.horizon, now):
+                return []
+            if not now.event_mode and now.arrival is not None and now.arrival - since > found.rules.agreement.max_lateness:
+                said = self._say(found, "slawatch.breach.contested", now, evidence=(event.id,))
+                return [said] if found.standing.is_once(said) else []
+        return None
+
+    def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
+        """Fold all evidence again: some was superseded, or another version rules."""
+        failed = self._read_all(events)
+        return self._state(failed, now, schedule) + self._retract(failed, now)
+
+    def _read_all(self, events: list[Evidence]) -> dict[Key, tuple[Evidence, ViolationRules]]:
+        self._story = Story()
+        failed = {}
+        for event in in_order([e for e in (*self.kept, *events) if e.key not in self.excluded], lambda _: NO_ROLE):
+            rules = self._test(event)
+            if rules is not None:
+                failed[event.key] = (event, rules)
+        return failed
+
+    def _test(self, event: Evidence) -> ViolationRules | None:
+        """The rules that an event violates."""
+        data, rules = self._story.read(event), self._editions.in_force(event)
+        return rules if rules is not None and rules.is_violated(event, data) else None
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def _state(self, failed: dict[Key, tuple[Evidence, ViolationRules]], now: Moment, schedule: Schedule) -> list[Statement]:
+        said: list[Statement] = []
+        for key, (event, rules) in failed.items():
+            found = self._found.get(key)
+            if found is None:
+                found = self._found[key] = _Found(event, rules)
+            found.rules = rules
+            said += [self._say(found, kind, now) for kind in found.standing.bring_to("breached_closed", rules.version, now)]
+            if found.standing.decided_at == now.decided_at:
+                final = now.decided_at + rules.horizon
+                schedule(Timer(final, final, (*self._place, self.case, *key), "final"), self)
+        return said
+
+    def _retract(self, failed: dict[Key, tuple[Evidence, ViolationRules]], now: Moment) -> list[Statement]:
+        gone = [found for key, found in self._found.items() if key not in failed]
+        return [self._say(found, kind, now) for found in gone for kind in found.standing.bring_to(None, None, now)]
+
+    def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
+        """A violation becomes final."""
+        found = self._found.get((timer.key[5], timer.key[6]))
+        if found is None or not found.standing.is_breach or timer.instant != found.standing.decided_at + found.rules.horizon:
+            return []
+        said = self._say(found, "slawatch.breach.final", now, instant=timer.instant)
+        return [said] if found.standing.is_once(said) else []
+
+    def _say(self, found: _Found, kind: str, now: Moment, *, instant: int | None = None, evidence: tuple[str, ...] = ()) -> Statement:
+        event = found.event
+        return self._place.statement(
+            kind,
+            event.time if instant is None else instant,
+            self._place.breach_id(*event.key),
+            found.standing,
+            found.rules,
+            now,
+            case=self.case,
+            cycle=1,
+            started=event.time,
+            due=event.time,
+            stopped=event.time,
+            cause="violation",
+            evidence=evidence or (event.id,),
+        )
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def outcomes(self) -> dict[tuple[str, ...], Outcome]:
+        """A ratio counts no violations."""
+        return {}
+
+    def lines(self, _log_time: int) -> Iterator[CaseLine]:
+        """One line a violation; events that pass are listed nowhere."""
+        for found in sorted(self._found.values(), key=lambda found: (found.event.time, found.event.key)):
+            if found.standing.is_breach:
+                event = found.event
+                view = View("breached_closed", event.time, event.time, event.time, None, None, None, None, None, False)
+                yield CaseLine(
+                    agreement=self.agreement,
+                    objective=self.objective,
+                    version=found.rules.version,
+                    vendor=event.vendor,
+                    service=event.service,
+                    case=self.case,
+                    cycle=1,
+                    view=view,
+                    event=event.id,
+                    revision=found.standing.revision,
+                )

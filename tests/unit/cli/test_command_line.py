@@ -1,0 +1,131 @@
+"""The command line as its users meet it: what is printed, and how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from shared.cli.__main__ import app
+
+PROJECT = Path(__file__).resolve().parents[3]
+HELPDESK = PROJECT / "examples" / "helpdesk"
+PAYROLL = PROJECT / "examples" / "payroll" / "agreement.yaml"
+UNTIL = "2026-03-01T12:00:00Z"
+
+
+def slawatch(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    commands = ["check", "replay", "explain", "diff", "export", "advance", "up", "serve"]
+    groups = {
+        "calendar": ["due", "show"],
+        "keys": ["create", "revoke", "list"],
+        "tokens": ["create", "revoke", "list"],
+        "agreements": ["apply", "list"],
+    }
+    for words in [[c] for c in commands] + [[group, c] for group, names in groups.items() for c in names]:
+        shown = slawatch(*words, "--help")
+        assert shown.exit_code == 0
+        assert "Example: " in shown.output, words
+
+
+def test_check_names_the_place_and_what_to_write_and_fails(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((HELPDESK / "agreement.yaml").read_text("utf-8").replace("stop:", "stopp:", 1), "utf-8")
+
+    shown = slawatch("check", wrong)
+
+    assert shown.exit_code == 1
+    assert f"{wrong}:" in shown.output
+    assert "stopp" in shown.output
+    assert "stop" in shown.output.split("hint", 1)[1]
+    assert slawatch("check", HELPDESK / "agreement.yaml").exit_code == 0
+
+
+def test_replay_writes_every_file_of_the_interface(tmp_path: Path) -> None:
+    words = ("--agreements", HELPDESK / "agreement.yaml", "--events", HELPDESK / "events.ndjson", "--until", UNTIL, "--by", "vendor")
+    shown = slawatch("replay", *words, "--out", tmp_path)
+
+    assert shown.exit_code == 0, shown.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"verdicts.ndjson", "cases.ndjson", "levels.ndjson", "statements.json", "summary.json"} <= names
+    summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
+    states = {"running", "paused", "met", "breached", "breached_closed", "cancelled", "skipped"}
+    assert set(summary["agreements"]["acme-helpdesk"]["resolution"]["clocks"]) == states
+    assert set(summary["agreements"]["acme-helpdesk"]["resolution"]["levels"]) == {"met", "breached", "no_data", "at_risk"}
+    assert list(summary["by_vendor"]) == ["acme"]
+    case = json.loads((tmp_path / "cases.ndjson").read_text("utf-8").splitlines()[0])
+    place, clock = "agreement version objective vendor service case cycle", "state started due stopped elapsed_s target_s paused_s late_s"
+    assert list(case) == [*place.split(), *clock.split(), "overdue_s", "event", "revision"]
+
+
+def test_replay_tells_which_lines_it_could_not_use(tmp_path: Path) -> None:
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"id": 1}\nnot json\n', "utf-8")
+
+    shown = slawatch("replay", "-a", HELPDESK / "agreement.yaml", "-e", events, "--out", tmp_path / "out")
+
+    assert "line 1:" in shown.output
+    assert "line 2:" in shown.output
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.ndjson").read_text("utf-8").splitlines()]
+    assert [reject["line"] for reject in rejects] == [1, 2]
+
+
+def test_a_history_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    shown = slawatch("replay", "-a", HELPDESK / "agreement.yaml", "-e", tmp_path / "none.ndjson")
+    assert shown.exit_code == 2
+    assert "No such file" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("start", "within", "due"),
+    [
+        ("2026-02-14T17:00", "4h", "2026-02-24T04:00:00Z"),  # over the Spring Festival, with a lunch break
+        ("2026-02-13T17:00", "1bd", "2026-02-14T10:00:00Z"),  # a make-up working day
+    ],
+)
+def test_calendar_due_knows_chinese_holidays(tmp_path: Path, start: str, within: str, due: str) -> None:
+    calendar = tmp_path / "office.yaml"
+    calendar.write_text(
+        "apiVersion: slawatch/v1\nkind: Calendar\nname: office\ntimezone: Asia/Shanghai\n"
+        'hours: {mon-fri: ["09:00-12:00", "13:00-18:00"]}\nholidays: CN\n',
+        "utf-8",
+    )
+    shown = slawatch("calendar", "due", "office", "-c", calendar, "--start", start, "--within", within)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith(due)
+
+
+def test_calendar_show_names_the_holidays() -> None:
+    name = next(line.split(": ")[1] for line in PAYROLL.read_text("utf-8").splitlines() if line.startswith("name: "))
+    shown = slawatch("calendar", "show", name, "2026-10", "-c", PAYROLL)
+    assert shown.exit_code == 0, shown.output
+    assert "2026-10-01" in shown.output
+    assert "total" in shown.output
+
+
+def test_diff_says_which_verdicts_a_draft_would_change(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text((HELPDESK / "agreement.yaml").read_text("utf-8").replace("within: 4h", "within: 2h"), "utf-8")
+    words = (HELPDESK / "agreement.yaml", draft, "--events", HELPDESK / "events.ndjson", "--until", UNTIL)
+
+    shown = slawatch("diff", *words, "--out", tmp_path)
+
+    assert shown.exit_code == 0, shown.output
+    changed = [json.loads(line) for line in (tmp_path / "diff.ndjson").read_text("utf-8").splitlines()]
+    worse = [c for c in changed if c["from"]["state"] == "met" and c["to"]["state"] == "breached_closed"]
+    assert worse, "a shorter target breaks promises that were kept"
+    assert f"{len(changed)} of " in shown.output
+    same = slawatch("diff", words[0], words[0], *words[2:])
+    assert same.output.startswith("0 of ")
+
+
+def test_commands_against_the_stack_say_so_when_none_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLAWATCH_HOME", str(tmp_path))
+    for words in (["export"], ["keys", "list"], ["agreements", "list"]):
+        shown = slawatch(*words)
+        assert shown.exit_code == 1
+        assert "make run" in shown.output

@@ -1,0 +1,270 @@
+"""Versions: which one rules a clock, and what an activation does to what is there (semantics.md, "Clocks", "Version")."""
+
+import pytest
+
+from tests.unit.sla.timeline import OFFICE, Timeline, agreement
+
+ONE = agreement(version="1")
+TWO = agreement(version="2", targets="[{within: 2h}]")
+FROM_TUESDAY = agreement(version="2", targets="[{within: 2h}]", effective="{from: 2026-03-03}")
+
+
+def version_and_due(history: Timeline, **wanted: str) -> tuple[int, str | None]:
+    line = history.line(**wanted)
+    return line["version"], line["due"]
+
+
+# -- which version -------------------------------------------------------------------------------------------------
+
+
+def test_the_version_in_force_at_the_start() -> None:
+    history = Timeline(ONE, FROM_TUESDAY)
+    history.at("Mon 23:59:59.999", "opened", subject="monday", id="1")
+    history.at("Tue 00:00", "opened", subject="tuesday", id="2")
+    assert version_and_due(history, case="monday") == (1, "Tue 00:59:59.999")
+    assert version_and_due(history, case="tuesday") == (2, "Tue 02:00")
+
+
+def test_both_days_of_effective_are_included_in_the_agreements_zone() -> None:
+    history = Timeline(agreement(effective="{from: 2026-03-03, to: 2026-03-04}", timezone="Asia/Shanghai"))
+    for number, start in enumerate(("Mon 15:59", "Mon 16:00", "Wed 15:59", "Wed 16:00")):
+        history.at(start, "opened", subject=str(number), id=str(number))
+    assert [line["case"] for line in history.lines()] == ["1", "2"]
+
+
+def test_of_several_in_force_the_highest_rules() -> None:
+    history = Timeline(TWO, ONE)
+    history.at("10:00", "opened")
+    assert version_and_due(history) == (2, "12:00")
+
+
+def test_a_version_counts_from_its_activation() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", subject="before", id="1")
+    history.activate("10:10", TWO)
+    history.at("10:20", "opened", subject="after", id="2")
+    assert version_and_due(history, case="before") == (1, "11:00")
+    assert version_and_due(history, case="after") == (2, "12:20")
+
+
+def test_open_clocks_stay_pinned_although_late_evidence_folds_them_again() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.activate("10:10", TWO)
+    history.at("10:30", "resumed", dated="10:20")
+    history.at("10:30", "paused", dated="10:05")
+    assert version_and_due(history) == (1, "11:15")
+
+
+def test_a_start_folded_after_the_activation_is_ruled_by_it() -> None:
+    history = Timeline(ONE)
+    history.at("09:00", "noise")
+    history.activate("10:10", TWO)
+    history.at("10:20", "opened", dated="10:00")
+    assert version_and_due(history) == (2, "12:00")
+
+
+def test_an_activation_known_in_advance_waits_for_its_day() -> None:
+    history = Timeline(ONE)
+    history.activate("10:00", FROM_TUESDAY)
+    history.at("11:00", "opened", subject="today", id="1")
+    history.at("Tue 11:00", "opened", subject="tomorrow", id="2")
+    assert version_and_due(history, case="today") == (1, "12:00")
+    assert version_and_due(history, case="tomorrow") == (2, "Tue 13:00")
+
+
+def test_no_version_in_force_no_clock() -> None:
+    history = Timeline(FROM_TUESDAY)
+    history.at("10:00", "opened")
+    assert history.lines() == []
+    history.at("Tue 10:00", "done")
+    history.at("Tue 10:10", "opened", id="2")
+    assert version_and_due(history) == (2, "Tue 12:10")
+
+
+def test_a_new_cycle_is_ruled_by_the_version_in_force_at_its_opening() -> None:
+    history = Timeline(ONE, FROM_TUESDAY)
+    history.at("Mon 23:30", "opened")
+    history.at("Tue 00:10", "rejected")
+    assert [(line["cycle"], line["version"]) for line in history.lines()] == [(1, 1), (2, 2)]
+
+
+def test_the_same_activation_again_is_ignored() -> None:
+    history = Timeline(ONE)
+    history.activate("10:00", TWO)
+    history.at("10:10", "opened")
+    history.activate("10:00", TWO)
+    assert version_and_due(history) == (2, "12:10")
+
+
+def test_the_same_version_with_other_words_rules_what_starts_from_then_on() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", subject="before", id="1")
+    history.activate("10:10", agreement(version="1", targets="[{within: 3h}]"))
+    history.at("10:20", "noise", dated="09:59", subject="before", id="2")  # folds the clock again
+    history.at("10:30", "opened", subject="after", id="3")
+    assert version_and_due(history, case="before") == (1, "11:00")
+    assert version_and_due(history, case="after") == (1, "13:30")
+
+
+def test_a_version_rules_its_own_vendors_and_services_only() -> None:
+    history = Timeline(agreement(vendor="vendor"), agreement(version="2", vendor='"*"', effective="{from: 2026-03-03}"))
+    for number, (start, vendor) in enumerate((("Mon 10:00", "vendor"), ("Mon 10:00", "other"), ("Tue 10:00", "other"))):
+        history.at(start, "opened", subject=str(number), id=str(number), vendor=vendor)
+    assert [(line["case"], line["version"]) for line in history.lines()] == [("2", 2), ("0", 1)]
+
+
+def test_a_vendor_that_left_the_agreement_starts_no_clocks() -> None:
+    history = Timeline(agreement(vendor="[vendor, other]"), agreement(version="2", vendor="other"))
+    history.at("10:00", "opened")
+    assert history.lines() == []
+
+
+# -- restatement ----------------------------------------------------------------------------------------------------
+
+
+def test_a_restatement_rules_what_was_folded_before() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.until("11:30")
+    assert [said[:3] for said in history.activate("11:30", TWO, restate=True)] == [("breach.retracted", "11:00", 1)]
+    assert version_and_due(history) == (2, "12:00")
+    assert history.until("13:00") == [("breach.reopened", "12:00", 2, "12:00:02", "breached")]
+
+
+def test_a_restatement_may_find_breaches() -> None:
+    history = Timeline(TWO)
+    history.at("10:00", "opened")
+    history.at("11:30", "done")
+    three = agreement(version="3")
+    assert [said[:4] for said in history.activate("12:00", three, restate=True)] == [
+        ("breach.opened", "11:00", 0, "12:00"),
+        ("breach.closed", "11:30", 1, "12:00"),
+    ]
+
+
+def test_a_restatement_says_what_differs_and_no_more() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", subject="a", id="1")
+    history.at("10:30", "done", subject="a", id="2")
+    history.at("10:00", "opened", subject="b", id="3")
+    assert history.activate("10:45", agreement(version="2", grace="2s"), restate=True) == []
+
+
+# -- apply_to: open -------------------------------------------------------------------------------------------------
+
+OPEN = agreement(version="2", targets="[{within: 2h}]", apply_to="open")
+
+
+def test_apply_to_open_moves_open_clocks_at_the_activation() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    assert history.activate("10:30", OPEN) == []
+    assert version_and_due(history) == (2, "12:00")  # as if from the start
+    assert history.until("11:30") == []
+    assert history.until("12:30") == [("breach.opened", "12:00", 0, "12:00:02", "breached")]
+    assert history.statements[-1].version == 2
+
+
+def test_what_is_closed_or_breached_stays_where_it_is() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", subject="met", id="1")
+    history.at("10:20", "done", subject="met", id="2")
+    history.at("10:00", "opened", subject="cancelled", id="3")
+    history.at("10:20", "cancelled", subject="cancelled", id="4")
+    history.at("10:00", "opened", subject="breached", id="5")
+    history.until("11:30")
+    assert history.activate("11:30", OPEN) == []
+    assert {line["version"] for line in history.lines()} == {1}
+
+
+def test_a_clock_that_is_over_by_the_new_version_is_breached_at_the_activation() -> None:
+    history = Timeline(TWO)
+    history.at("10:00", "opened")
+    history.activate("11:30", agreement(version="3", apply_to="open"))
+    assert history.until("12:00") == [("breach.opened", "11:30", 0, "11:30:02", "breached")]
+    assert history.statements[-1].cause == "target_changed"
+
+
+def test_paused_time_is_counted_anew_on_the_new_calendar() -> None:
+    history = Timeline(ONE)
+    history.at("Mon 16:00", "opened")
+    history.at("Mon 16:30", "paused")
+    history.activate("Mon 16:45", agreement(OFFICE, version="2", calendar="office", targets="[{within: 2h}]", apply_to="open"))
+    history.at("Tue 09:30", "resumed")
+    line = history.line()
+    assert (line["paused_s"], line["due"]) == (3600, "Tue 11:00")
+
+
+TUESDAY = agreement(version="2", targets="[{within: 4h}]", effective="{from: 2026-03-03}", apply_to="open")
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_an_activation_in_advance_moves_open_clocks_on_its_day(standing: bool) -> None:
+    history = Timeline(agreement(targets="[{within: 2h}]"), *([TUESDAY] if standing else []))
+    if not standing:
+        history.activate("09:00", TUESDAY)
+    history.at("20:00", "opened", subject="before", id="1")
+    assert [said[:2] for said in history.at("23:00", "opened", subject="over", id="2")] == [("breach.opened", "22:00")]
+    assert version_and_due(history, case="over") == (1, "Tue 01:00")
+    assert history.until("Tue 02:00") == []  # it moved at midnight, although nothing happened
+    assert version_and_due(history, case="over") == (2, "Tue 03:00")
+    assert version_and_due(history, case="before") == (1, "22:00")
+
+
+def test_late_evidence_folds_the_move_again_at_its_instant() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.activate("10:30", OPEN)
+    history.at("10:45", "resumed", dated="10:20")
+    history.at("10:46", "paused", dated="10:10")
+    assert version_and_due(history) == (2, "12:10")
+    history.at("10:50", "done", dated="10:25")  # before the move: it was done under version 1
+    assert (history.line()["version"], history.line()["state"]) == (1, "met")
+
+
+def test_a_start_from_before_the_move_that_comes_after_it_moves_too() -> None:
+    history = Timeline(ONE, TUESDAY)
+    history.at("Tue 00:10", "opened", dated="Mon 23:30")
+    assert version_and_due(history) == (2, "Tue 03:30")
+
+
+def test_apply_to_open_moves_upwards_only() -> None:
+    history = Timeline(agreement(version="3"))
+    history.at("10:00", "opened")
+    history.activate("10:30", OPEN)
+    assert version_and_due(history) == (3, "11:00")
+
+
+def test_a_version_without_the_objective_leaves_its_clocks_alone() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.activate("10:30", OPEN.replace("name: clock", "name: other"))
+    assert version_and_due(history) == (1, "11:00")
+
+
+def test_a_condition_of_the_new_version_that_is_false_cancels_the_clock() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", {"p": 1})
+    assert history.activate("10:30", agreement(version="2", when="data.p == 2", apply_to="open")) == [
+        ("clock.cancelled", "10:30", None, "10:30", "cancelled")
+    ]
+
+
+def test_event_time_moves_open_clocks_on_the_day_too() -> None:
+    history = Timeline(ONE, TUESDAY, clock="event")
+    history.at("23:30", "opened")
+    assert [said[:2] for said in history.until("Tue 12:00")] == [("breach.opened", "Tue 03:30")]
+
+
+# -- provisional ----------------------------------------------------------------------------------------------------
+
+
+def test_a_due_beyond_the_published_holidays_is_provisional() -> None:
+    office = "{apiVersion: slawatch/v1, kind: Calendar, name: cn, timezone: Asia/Shanghai, hours: {mon-fri: ['09:00-18:00']}, holidays: CN}"
+    history = Timeline(agreement(office, calendar="cn", targets="[{when: data.far == true, within: 200bd}, {within: 1h}]"))
+    history.at("2026-06-01T02:00:00Z", "opened", {"far": True}, subject="far", id="1")
+    history.at("2026-06-01T02:00:00Z", "opened", {"far": False}, subject="near", id="2")
+    history.at("2026-06-02T02:00:00Z", "done", subject="near", id="3")
+    history.at("2027-12-01T02:00:00Z", "done", subject="far", id="4")
+    assert {s.case: s.provisional for s in history.statements if s.type == "slawatch.breach.closed"} == {"near": False, "far": True}
