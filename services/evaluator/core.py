@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from shared.ports.log import Entry, Record
+from shared.ports.quarantine import quarantine_entry
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
@@ -17,6 +18,7 @@ from shared.wire.topics import CONTROL_HEADER
 SLICE_RECORDS: Final = 500
 SLICE_TIMERS: Final = 1_000
 EVIDENCE_MAX: Final = 100  # ids that a verdict too large for the log keeps
+READER: Final = "evaluator"
 CUT_BYTES: Final = 100_000  # of a quarantined record too large for the log
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -77,7 +79,7 @@ class Partition:
                 return controls.decode(control.decode("ascii", "replace"), record.value)
             return events.decode(record.value)
         except (events.NotAnEvent, controls.NotAControl) as wrong:
-            output.quarantined.append(quarantine_entry(record, type(wrong).__name__, str(wrong)))
+            output.quarantined.append(quarantine_entry(record, type(wrong).__name__, str(wrong), READER))
             return None
 
     def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Statement], bool]:
@@ -98,11 +100,11 @@ class Partition:
         try:
             said, refused = self.engine.take(evidence, record.timestamp)
         except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this record's
-            output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}"))
+            output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}", READER))
             return
         output.statements.extend(said)
         if refused is not None:
-            output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail))
+            output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail, READER))
 
     def _control(self, control: controls.Control, arrival: int) -> list[Statement]:
         if isinstance(control, Activation):
@@ -115,19 +117,6 @@ class Partition:
         if self.clock == "event":
             return self.engine.advance(control.to, control.vendor) if isinstance(control, Advance) else []
         return self.engine.pulse(arrival) if isinstance(control, Pulse) else self.engine.tick(arrival)
-
-
-def quarantine_entry(record: Record, reason: str, detail: str) -> Entry:
-    """A record for the quarantine topic: the original key, bytes and headers, where it stood, and why it is there."""
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": reason, "detail": detail}
-    headers = [*record.headers, *((f"slw-{name}", str(value).encode("utf-8", "replace")) for name, value in place.items())]
-    return Entry(record.key, record.value, headers)
-
-
-def place_of(entry: Entry | Record) -> bytes:
-    """Where a quarantined record stood: partition and offset. Its original headers stand first and may hold anything."""
-    found = dict(entry.headers)
-    return b"%b/%b" % (found.get("slw-partition") or b"?", found.get("slw-offset") or b"?")
 
 
 def verdict_entry(statement: Statement, partition: int | None) -> Entry:

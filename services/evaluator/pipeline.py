@@ -9,10 +9,11 @@ from typing import Final
 
 import structlog
 
-from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, place_of, verdict_entry, verdict_id
+from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
 from services.evaluator.metrics import Metrics
 from services.evaluator.ticks import TickPlan, Waiting
 from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, Record, RecordTooLarge
+from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
 from shared.sla.terms import Bundle
 from shared.wire import controls

@@ -20,7 +20,8 @@ from services.notifier.live import Change, Hub
 from services.notifier.metrics import Metrics
 from shared.ports.deliveries import Outcome
 from shared.ports.ledger import Changes, Known, Ledger, LedgerRefused, LedgerUnavailable, Stated
-from shared.ports.log import Entry, GroupReader, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
+from shared.ports.log import GroupReader, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
+from shared.ports.quarantine import quarantine_entry
 from shared.ports.time import TimeSource
 from shared.sla.instants import BadInstant, parse_instant
 from shared.wire import verdicts
@@ -63,20 +64,6 @@ def read(record: Record) -> Stated | Poison:
         except BadInstant as wrong:
             return Poison(record, "not-a-verdict", str(wrong))
     return Stated(verdict, record.value, record.timestamp, record.partition, record.offset)
-
-
-def quarantine_entry(poison: Poison) -> Entry:
-    """Original key, bytes and headers; beside them why, and where it stood."""
-    record = poison.record
-    said = {
-        "slw-reason": poison.reason,
-        "slw-detail": poison.detail[:1_000],
-        "slw-topic": record.topic,
-        "slw-partition": str(record.partition),
-        "slw-offset": str(record.offset),
-        "slw-reader": "notifier",
-    }
-    return Entry(record.key, record.value, (*record.headers, *((name, value.encode()) for name, value in said.items())))
 
 
 class Pipeline:
@@ -210,7 +197,7 @@ class Pipeline:
             where = f"{poison.record.topic}/{poison.record.partition}/{poison.record.offset}"
             log.error("record set aside", reason=poison.reason, detail=poison.detail, where=where)
             try:
-                await self._writer.append(self._quarantine, [quarantine_entry(poison)])
+                await self._writer.append(self._quarantine, [quarantine_entry(poison.record, poison.reason, poison.detail, "notifier")])
             except RecordTooLarge as wrong:
                 log.error("record too large for quarantine: it stays where it is", where=where, error=str(wrong))
 

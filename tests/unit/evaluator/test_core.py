@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from services.evaluator import core
-from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, place_of, quarantine_entry, verdict_entry, verdict_id
+from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
 from shared.language import bundles, load_text
 from shared.ports.log import Entry, Record
+from shared.ports.quarantine import place_of, quarantine_entry
 from shared.sla.engine import Engine, Refused
 from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant, parse_instant
@@ -179,8 +180,8 @@ def test_many_records_come_in_slices() -> None:
 
 def test_the_place_of_a_quarantined_record_is_ours_whatever_its_own_headers_say() -> None:
     record = Record("events", 3, 17, ZERO, None, b"x", (("slw-partition", b"9"), ("slw-offset", b"\xff"), ("other", b"\xfe")))
-    assert place_of(quarantine_entry(record, "future", "…")) == b"3/17"
-    assert place_of(record._replace(headers=())) == b"?/?"
+    assert place_of(quarantine_entry(record, "future", "…", "evaluator")) == b"events/3/17"
+    assert place_of(record._replace(headers=())) == b"?/?/?"
 
 
 def test_a_verdict_that_cannot_be_decoded_has_no_id() -> None:
