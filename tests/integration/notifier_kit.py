@@ -210,7 +210,7 @@ class Notifier:
     async def until(self, condition: Callable[[], Any], within_s: float = 20) -> Any:
         """The first true answer of an awaitable condition."""
         async with asyncio.timeout(within_s):
-            while not (found := await condition()):  # noqa: ASYNC110  # the condition is another process's
+            while not (found := await condition()):  # the condition is another process's
                 await asyncio.sleep(0.03)
         return found
 

@@ -134,7 +134,7 @@ async def ingest(stack: Stack, database_url: str, unique: str, tmp_path: Path) -
 async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
     """Ask until it is so."""
     async with asyncio.timeout(within_s):
-        while not await condition():  # noqa: ASYNC110  # another process tells no event
+        while not await condition():  # another process tells no event
             await asyncio.sleep(0.02)
 
 

@@ -8,19 +8,29 @@ from shared.language import bundles, load_or_raise
 from shared.sla.engine import Engine
 from shared.sla.statements import Statement
 from shared.wire.events import to_evidence
-from shared.wire.reports import case_line
+from shared.wire.reports import case_line, level_line
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 Line = dict[str, Any]
 
 
-def in_event_time(agreement: Path, events: Iterable[Any], until: int) -> list[Line]:
-    """The lines of cases.ndjson: every event arrives when it happens, and log time ends at `until` (ms)."""
+def in_event_time(agreement: Path, events: Iterable[Any], until: int) -> Engine:
+    """The engine after a history in which every event arrives when it happens, and log time ends at `until` (ms)."""
     engine = _engine("event", agreement)
     for event in events:
         engine.take(to_evidence(event))
     engine.advance(until)
+    return engine
+
+
+def cases_of(engine: Engine) -> list[Line]:
+    """The lines of cases.ndjson."""
     return [case_line(line) for line in engine.case_lines()]
+
+
+def levels_of(engine: Engine) -> list[Line]:
+    """The lines of levels.ndjson."""
+    return [level_line(line) for line in engine.level_lines()]
 
 
 def by_arrival(agreement: Path, arriving: Iterable[tuple[int, Any]], until: int) -> list[Statement]:
