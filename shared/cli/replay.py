@@ -1,5 +1,6 @@
 """`slawatch replay`: history through the engine."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,16 @@ def _progress(source: Source) -> Iterator[Any]:
         yield lambda count: bar.update(task, completed=source.done, events=count)
 
 
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """State only grows until the end, and holds no cycles: looking for any costs a third of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def find_mapping(file: Path | None) -> RowMapping | None:
     """The one mapping that a file holds; None without a file."""
     if file is None:
@@ -124,7 +135,7 @@ def replay(
     run = Replay(loaded, files, clock)
     try:
         end = None if until is None else parse_instant(until)
-        with open_history(events, find_mapping(mapping)) as source, _progress(source) as tell:
+        with open_history(events, find_mapping(mapping)) as source, _progress(source) as tell, _no_collector():
             for count, line in enumerate(source.ordered(order), 1):
                 run.feed(line)
                 if count % REPORT_EVERY == 0:

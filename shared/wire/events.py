@@ -42,12 +42,13 @@ def to_evidence(event: Any) -> Evidence:
     """Evidence of a CloudEvents object (a parsed JSON value). Raises NotAnEvent, which says where."""
     if not isinstance(event, dict):
         raise NotAnEvent("an event is a JSON object")
+    get = event.get
     for name in REQUIRED:
-        value = event.get(name)
-        if not isinstance(value, str) or not value:
+        value = get(name)
+        if not value or value.__class__ is not str:
             what = "is missing" if value is None else "must be a non-empty string"
             raise NotAnEvent(f"{name} {what}", f"/{name}")
-    if event.get("specversion", "1.0") != "1.0":
+    if get("specversion", "1.0") != "1.0":
         raise NotAnEvent("specversion must be 1.0", "/specversion")
     if event["type"].startswith(RESERVED_TYPE_PREFIX):
         raise NotAnEvent(f"types that begin with {RESERVED_TYPE_PREFIX} are slawatch's own", "/type")
@@ -55,18 +56,20 @@ def to_evidence(event: Any) -> Evidence:
         time = parse_instant(event["time"])
     except BadInstant as wrong:
         raise NotAnEvent(str(wrong), "/time") from None
-    data = event.get("data")
+    data = get("data")
     if data is None:
         data = _NO_DATA
     elif not isinstance(data, dict):
         raise NotAnEvent("data must be a JSON object", "/data")
-    for name in ("sequence", "replaces"):
-        if not isinstance(event.get(name), str | None):
+    sequence, replaces = get("sequence"), get("replaces")
+    for name, value in (("sequence", sequence), ("replaces", replaces)):
+        if value is not None and value.__class__ is not str:
             raise NotAnEvent(f"{name} must be a string", f"/{name}")
-    role = event.get(ROLE_ATTRIBUTE, "vendor")
+    role = get(ROLE_ATTRIBUTE, "vendor")
     if role not in _ROLES:
         raise NotAnEvent(f"{ROLE_ATTRIBUTE} must be one of {', '.join(sorted(_ROLES))}", f"/{ROLE_ATTRIBUTE}")
-    attributes = {name: value for name, value in event.items() if name != "data"}
+    attributes = event.copy()
+    attributes.pop("data", None)
     return Evidence(
         vendor=event["vendor"],
         service=event["service"],
@@ -79,8 +82,8 @@ def to_evidence(event: Any) -> Evidence:
         data=data,
         digest=hashlib.blake2b(_encode(event), digest_size=8).digest(),
         role=role,
-        sequence=event.get("sequence"),
-        replaces=event.get("replaces"),
+        sequence=sequence,
+        replaces=replaces,
     )
 
 
