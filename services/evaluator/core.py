@@ -13,7 +13,7 @@ from shared.sla.statements import Statement
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Pulse
-from shared.wire.topics import CONTROL_HEADER
+from shared.wire.topics import CONTROL_HEADER, partition_of
 
 SLICE_RECORDS: Final = 500
 SLICE_TIMERS: Final = 1_000
@@ -37,10 +37,13 @@ class Output(NamedTuple):
 class Partition:
     """The state of one partition. `next_offset` is that of the record to fold next."""
 
-    def __init__(self, number: int, clock: ClockMode, max_skew: int, bundles: Sequence[tuple[str, Bundle]]) -> None:
-        """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning."""
+    def __init__(
+        self, number: int, clock: ClockMode, max_skew: int, bundles: Sequence[tuple[str, Bundle]], partitions: int | None = None
+    ) -> None:
+        """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `partitions`: how many there are."""
         self.number, self.clock = number, clock
-        self.engine = Engine(clock, max_skew=max_skew)
+        owns = None if partitions is None else lambda vendor: partition_of(vendor.encode(), partitions) == number
+        self.engine = Engine(clock, max_skew=max_skew, owns=owns)
         for activation_id, bundle in bundles:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0

@@ -164,7 +164,7 @@ class Pipeline:
             await self._read_back(new, len(log), emitted, quarantined)
         now = self._time.monotonic()
         for number in sorted(new & self._assigned):  # some may have gone again meanwhile
-            state = Partition(number, self._clock, self._max_skew, self._bundles)
+            state = Partition(number, self._clock, self._max_skew, self._bundles, len(log))
             self._owned[number] = _Owned(state, log[number][1], emitted, quarantined, now)
             reader.seek(self._topics.events, number, 0)
         self._log.info("partitions restoring", partitions=len(new), statements_read_back=len(emitted))

@@ -70,8 +70,8 @@ class Standing:
         return self.state in BREACHED
 
     def is_final(self, horizon: int, now: Moment) -> bool:
-        """Whether the time in which it may be corrected is over."""
-        return self.is_breach and now.log_time > self.decided_at + horizon
+        """Whether the time in which it may be corrected is over; a retraction has its time too."""
+        return self.state is not None and now.log_time > self.decided_at + horizon
 
     def is_once(self, statement: Statement) -> bool:
         """Whether a statement was not said before; it is now."""

@@ -80,9 +80,9 @@ class Engine:
     """One partition's state in log mode; all vendors' in event mode (replay, backfill)."""
 
     def __init__(self, clock: ClockMode = "log", *, max_skew: int = 300_000, owns: Callable[[str], bool] | None = None) -> None:
-        """`max_skew` ms; `owns`: whether a vendor's events come here, for recurring deliverables of vendors that never post.
+        """`max_skew` ms; `owns`: whether a vendor's events come here, so that what a vendor that never posts owes is called here.
 
-        Without it, in log mode, those of a vendor are looked at from its first event on.
+        Left out: in event mode all vendors' do; in log mode a vendor is known by its first event.
         """
         self._event_mode = clock == "event"
         self._max_skew = max_skew
@@ -228,7 +228,7 @@ class Engine:
         """What counts over all cases goes on under the new version; recurring deliverables of a named vendor and service begin."""
         said: list[Statement] = []
         for (vendor, service), promise in self._named(agreement):
-            if self._event_mode or (self._owns is not None and self._owns(vendor)):
+            if self._event_mode if self._owns is None else self._owns(vendor):
                 self._party_book(self._party(vendor, service), promise, vendor, service)
         for (vendor, _), party in sorted(self._parties.items()):
             lane = self._lane(vendor)

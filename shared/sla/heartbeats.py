@@ -183,7 +183,7 @@ class HeartbeatBook:
         case = event.case if superseded is None else superseded.case
         counted = self._counted(case, events)
         touched |= self._fold(event, counted) if superseded is None else self._refold(case, counted)
-        refused = self._refused(touched, event, now)
+        refused = self._refused(touched, event, event.time if superseded is None else min(event.time, superseded.time), now)
         if refused is not None:
             self.excluded.add(event.key)
             if superseded is not None:
@@ -288,16 +288,21 @@ class HeartbeatBook:
         slot = self._slots[due]
         return slot.standing.is_final(slot.span.rules.horizon, now)
 
-    def _refused(self, touched: set[int], event: Evidence, now: Moment) -> list[Statement] | None:
-        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on."""
+    def _refused(self, touched: set[int], event: Evidence, since: int, now: Moment) -> list[Statement] | None:
+        """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on.
+
+        `since`: from when on the evidence changes what is known.
+        """
         for due in sorted(touched):
             slot = self._slots[due]
-            if not slot.standing.is_breach or (slot.standing.state == "breached" and not slot.is_met):
+            if slot.standing.state is None or (slot.standing.state == "breached" and not slot.is_met):
                 continue  # nothing stated, or only closed by it
+            if slot.standing.state == "retracted" and slot.is_met:
+                continue
             rules = slot.span.rules
             if self._is_final(due, now):
                 return []
-            if not now.event_mode and now.arrival is not None and now.arrival - event.time > rules.agreement.max_lateness:
+            if not now.event_mode and now.arrival is not None and now.arrival - since > rules.agreement.max_lateness:
                 statement = self._say(slot, "slawatch.breach.contested", event.time, now, evidence=(event.id,))
                 return [statement] if slot.standing.is_once(statement) else []
         return None

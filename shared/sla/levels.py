@@ -133,7 +133,7 @@ class LevelBook(ABC):
             touched = self.meter.refold(superseded.case, self._counted(superseded.case, events))
         if not touched and not moved:
             return []
-        refused = self._refused(touched, event, now)
+        refused = self._refused(touched, event, event.time if superseded is None else min(event.time, superseded.time), now)
         if refused is not None:
             self.excluded.add(event.key)
             if superseded is not None:
@@ -172,7 +172,7 @@ class LevelBook(ABC):
         if counted == before:
             return []
         touched = self.marks.hear(case, counted)
-        if self._refused(touched, None, now) is not None:
+        if self._refused(touched, None, now.log_time, now) is not None:
             self.marks.hear(case, before)
             return []
         return self._judge(touched, (), now, schedule) + self._watch(touched, now, schedule)
@@ -251,8 +251,8 @@ class LevelBook(ABC):
         """An event of the (vendor, service) happened: there are windows up to then."""
 
     @abstractmethod
-    def _refused(self, touched: Touched, event: Evidence | None, now: Moment) -> list[Statement] | None:
-        """Statements in place of a change that may not be made; None: go on."""
+    def _refused(self, touched: Touched, event: Evidence | None, since: int, now: Moment) -> list[Statement] | None:
+        """Statements in place of a change that may not be made; None: go on. `since`: from when on evidence changes what is known."""
 
     @abstractmethod
     def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
@@ -366,15 +366,15 @@ class WindowBook(LevelBook):
     def _is_past(entry: _Entry, now: Moment) -> bool:
         return now.log_time > entry.decided_at + entry.window.rules.horizon
 
-    def _refused(self, touched: Touched, event: Evidence | None, now: Moment) -> list[Statement] | None:
+    def _refused(self, touched: Touched, event: Evidence | None, since: int, now: Moment) -> list[Statement] | None:
         for entry in self._over(touched):
             if entry.state is None or self._measure(entry) == entry.measured:
                 continue
             if self._is_past(entry, now):
                 return []
-            late = event is not None and not now.event_mode and now.arrival is not None
-            max_lateness = entry.window.rules.agreement.max_lateness
-            if event is not None and late and entry.standing.is_breach and (now.arrival or 0) - event.time > max_lateness:
+            if event is None or now.event_mode or now.arrival is None or not entry.standing.is_breach:
+                continue
+            if now.arrival - since > entry.window.rules.agreement.max_lateness:
                 return self._contested(entry, event, now)
         return None
 

@@ -243,7 +243,8 @@ class DowntimeMeter:
         self._timetable = timetable
         self._cases: dict[str, _CaseSpells] = {}
         self._unions = {False: Union(), True: Union()}  # by `excludes`; spells that have ended
-        self._open: dict[bool, dict[str, _Spell]] = {False: {}, True: {}}  # by `excludes`, then case
+        self._open: dict[bool, dict[str, int]] = {False: {}, True: {}}  # by `excludes`, then case: since when
+        self._open_starts: dict[bool, list[int]] = {False: [], True: []}  # the same, in order
         self._instants: list[int] = []
         self._downs: list[tuple[int, str]] = []  # (instant, id) of the events that began downtime
         self._lost: dict[int, tuple[WorkedTime, WorkedTime]] = {}  # by calendar: downtime not excluded; exclusions
@@ -323,11 +324,13 @@ class DowntimeMeter:
                 time.upto = spell.start if time.upto is None else min(time.upto, spell.start)
 
     def _note_open(self, name: str, case: _CaseSpells, excludes: bool) -> None:
-        spell = case.open.get(excludes)
-        if spell is None:
-            self._open[excludes].pop(name, None)
-        else:
-            self._open[excludes][name] = spell
+        spell, starts = case.open.get(excludes), self._open_starts[excludes]
+        before, since = self._open[excludes].pop(name, None), None if spell is None else spell.start
+        if before is not None:
+            del starts[bisect_left(starts, before)]
+        if since is not None:
+            self._open[excludes][name] = since
+            insort(starts, since)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -347,7 +350,8 @@ class DowntimeMeter:
 
     def _open_since(self, excludes: bool) -> int:
         """The earliest start of a spell that lasts; FOREVER if none does."""
-        return min((spell.start for spell in self._open[excludes].values()), default=FOREVER)
+        starts = self._open_starts[excludes]
+        return starts[0] if starts else FOREVER
 
     def total(self, start: int, end: int, calendar: Calendar, as_of: int) -> int:
         """Service time of [start, end) less exclusions known at `as_of`."""

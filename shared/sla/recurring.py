@@ -90,17 +90,14 @@ class Dues:
 
     def around(self, instant: int) -> tuple[int, int]:
         """(last due <= instant, first due > instant). Before the first due stands the anchor; after the last, the end of time."""
-        low, high = instant - self._stretch, instant + self._stretch
         if not self._from <= instant <= self._to:
-            self._fill(low, high)
+            self._fill(instant - self._stretch, instant + self._stretch)
         i = bisect_right(self._dues, instant)
-        while i == len(self._dues) and high < _LAST:
-            high += self._stretch
-            self._fill(min(low, self._from), high)
+        while i == len(self._dues) and self._to < _LAST:
+            self._fill(self._from, 2 * self._to - self._from)
             i = bisect_right(self._dues, instant)
-        while i == 0 and low > self._origin - _REACH:
-            low -= self._stretch
-            self._fill(low, max(high, self._to))
+        while i == 0 and self._from > self._origin - self._reach:
+            self._fill(2 * self._from - self._to, self._to)
             i = bisect_right(self._dues, instant)
         return (self._dues[i - 1] if i else min(self._origin, instant)), (self._dues[i] if i < len(self._dues) else _LAST)
 

@@ -52,7 +52,7 @@ class RollingBook(LevelBook):
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         """Nothing: a window that rolls is looked at while something is in it."""
 
-    def _refused(self, touched: Touched, event: Evidence | None, now: Moment) -> list[Statement] | None:
+    def _refused(self, touched: Touched, event: Evidence | None, since: int, now: Moment) -> list[Statement] | None:
         return None  # late evidence changes current windows, and those only
 
     def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:

@@ -82,8 +82,9 @@ class ViolationBook:
         self, failed: dict[Key, tuple[Evidence, ViolationRules]], event: Evidence, since: int, now: Moment
     ) -> list[Statement] | None:
         """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on."""
-        for key in sorted(key for key, found in self._found.items() if found.standing.is_breach and key not in failed):
-            found = self._found[key]
+        for key, found in sorted(self._found.items()):
+            if found.standing.is_breach == (key in failed):
+                continue  # as it was stated
             if found.standing.is_final(found.rules.horizon, now):
                 return []
             if not now.event_mode and now.arrival is not None and now.arrival - since > found.rules.agreement.max_lateness:

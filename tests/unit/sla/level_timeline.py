@@ -18,7 +18,7 @@ SHARE: Final = {
 UPTIME: Final = {"name": "uptime", "kind": "availability", "down": "down", "up": "up", "target": '">= 90%"', "on_empty": "met"}
 
 
-def objective(base: dict[str, str] | None = None, **keys: str) -> str:
+def objective(base: dict[str, str] | None = None, /, **keys: str) -> str:
     """YAML of one objective: `base` (the ratio `share` unless given) with `keys` added or replaced; empty ones are left out."""
     merged = {**(SHARE if base is None else base), **keys}
     return "  - " + "\n    ".join(f"{key.rstrip('_')}: {value}" for key, value in merged.items() if value)

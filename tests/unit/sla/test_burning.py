@@ -11,7 +11,7 @@ from shared.sla.burning import burns
 from shared.sla.engine import ClockMode
 from shared.sla.instants import DAY, HOUR, MINUTE
 from shared.sla.terms import BurnPair
-from tests.unit.sla.level_timeline import objective, promise, types
+from tests.unit.sla.level_timeline import UPTIME, objective, promise, types
 from tests.unit.sla.timeline import Timeline
 
 PAIR = BurnPair(long=HOUR, short=5 * MINUTE, factor="5", severity="page")
@@ -82,16 +82,7 @@ def test_a_long_window_that_is_good_enough_keeps_quiet() -> None:
 
 
 def test_downtime_burns_the_budget_of_availability() -> None:
-    uptime = {
-        "name": "uptime",
-        "kind": "availability",
-        "down": "down",
-        "up": "up",
-        "target": '">= 90%"',
-        "window": "period",
-        "on_empty": "met",
-    }
-    history = Timeline(promise(objective(uptime, burn_rate=BURN)), clock="event")
+    history = Timeline(promise(objective(UPTIME, burn_rate=BURN)), clock="event")
     history.at("09:00", "up")
     history.at("10:00", "down")
     burning = [statement for statement in history.until("11:00") if statement.type == "level.burning"]

@@ -101,12 +101,13 @@ def test_a_named_vendor_and_service_that_never_post_are_called_too() -> None:
     assert [state for _, state, _ in slots(history)] == ["breached", "breached", "running"]
 
 
-def test_in_log_mode_by_the_engine_that_owns_the_vendor_and_by_no_other() -> None:
-    for owns, count in ((True, 1), (False, 0)):
-        engine = Engine("log", owns=lambda _vendor, owns=owns: owns)  # type: ignore[misc]  # each its own answer
-        for bundle in bundles_of(promise(objective(DAILY))):
-            engine.activate(bundle, "standing")
-        assert len(engine.tick(instant("Tue 01:00"))) == count
+@pytest.mark.parametrize("owned", [True, False])
+def test_they_are_called_where_their_events_would_come_and_nowhere_else(clock: ClockMode, owned: bool) -> None:
+    engine = Engine(clock, owns=lambda _vendor: owned)
+    for bundle in bundles_of(promise(objective(DAILY))):
+        engine.activate(bundle, "standing")
+    said = engine.tick(instant("Tue 01:00")) if clock == "log" else engine.advance(instant("Tue 01:00"))
+    assert [statement.type for statement in said] == ["slawatch.breach.opened"] * owned
 
 
 def test_for_any_vendor_slots_begin_with_the_one_of_its_first_event() -> None:
@@ -198,3 +199,12 @@ def test_every_second_monday_counts_from_effective_from() -> None:
     history = Timeline(promise(report), clock="event")
     history.until("2026-03-30T13:00:00Z")
     assert [line["case"][:10] for line in history.lines()] == ["2026-03-02", "2026-03-16", "2026-03-30", "2026-04-13"]
+
+
+def test_fresh_evidence_that_removes_old_evidence_is_back_dated() -> None:
+    history = Timeline(promise(objective(DAILY), max_lateness="1h"))
+    history.at("10:00", "noise")
+    history.until("Tue 01:00")
+    history.at("Tue 01:30", "reported", id="1")  # closes the first slot
+    assert types(history.at("Tue 04:00", "noise", id="2", replaces="1")) == ["breach.contested"]
+    assert slots(history)[0] == ("Tue 00:00", "breached_closed", "Tue 01:30")

@@ -3,18 +3,10 @@
 import pytest
 
 from shared.sla.engine import ClockMode
-from tests.unit.sla.level_timeline import OFFICE, levels, objective, promise, types
+from tests.unit.sla.level_timeline import OFFICE, UPTIME, levels, objective, promise, types
 from tests.unit.sla.timeline import Timeline
 
-DOWN = {
-    "name": "uptime",
-    "kind": "availability",
-    "down": "down",
-    "up": "up",
-    "target": '">= 90%"',
-    "window": "tumbling 1d",
-    "on_empty": "met",
-}
+DOWN = {**UPTIME, "window": "tumbling 1d"}
 SCORE = {
     "name": "score",
     "kind": "aggregate",

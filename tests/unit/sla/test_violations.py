@@ -79,3 +79,13 @@ def test_each_version_tests_the_events_of_its_time() -> None:
     for day in ("Mon", "Tue"):
         history.at(f"{day} 10:00", "inspected", {"defects": 3})
     assert [(line["started"], line["version"]) for line in history.lines()] == [("10:00", 1)]
+
+
+def test_what_replaces_a_correction_is_judged_by_itself() -> None:
+    history = violated(horizon="1h")
+    history.at("10:30", "inspected", {"defects": 1}, id="good", replaces="bad")
+    assert types(history.at("12:00", "inspected", {"defects": 4}, id="other", dated="10:00", replaces="good")) == [
+        "breach.opened",
+        "breach.closed",
+    ]
+    assert [line["event"] for line in history.lines()] == ["other"]
