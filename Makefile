@@ -61,7 +61,7 @@ types: dev
 	@$(BIN)/mypy --no-error-summary && echo "types: clean"
 
 imports: dev
-	@$(BIN)/lint-imports --no-timing > .venv/imports.log 2>&1 && echo "import contracts: kept" || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/lint-imports > .venv/imports.log 2>&1 && echo "import contracts: kept" || { cat .venv/imports.log; exit 1; }
 
 format: dev  ## put the code into form
 	@$(BIN)/ruff check --quiet --fix --select I . ; $(BIN)/ruff format .
