@@ -71,7 +71,7 @@ reference: dev  ## write docs/reference anew from the code
 
 lock: dev  ## resolve and lock all Python dependencies anew
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(BIN)/python -m venv "$$scratch" && "$$scratch/bin/pip" install --quiet uv && \
-	compile() { "$$scratch/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	compile() { "$$scratch/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --quiet --upgrade --custom-compile-command 'make lock' "$$@"; } && \
 	compile --extra dev --extra build -o requirements-dev.txt && compile --extra build -c requirements-dev.txt -o requirements.txt
 
