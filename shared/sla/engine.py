@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from shared.sla.books import Book, CaseLine, ClockBook, Moment, Schedule
+from shared.sla.books import Book, CaseLine, ClockBook, Moment
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
 from shared.sla.levels import LevelBook, LevelLine
@@ -124,8 +124,9 @@ class Engine:
                 statement.detail = {**statement.detail, "held": fired.held.told()}
         return said
 
-    def _schedule_in(self, lane: Lane) -> Schedule:
-        return lane.timers.arm
+    def _now(self, lane: Lane) -> Moment:
+        """Log time of a lane as it stands, for what no event's arrival decides."""
+        return Moment(lane.log_time or 0, lane.log_time, self._event_mode)
 
     def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Statement], bool]:
         """Fire at most `limit` of the timers that a record of this arrival would (event mode: of a vendor, or of all).
@@ -218,10 +219,10 @@ class Engine:
         said: list[Statement] = []
         for (vendor, _, _), case in sorted(self._cases.items()):
             lane = self._lane(vendor)
-            now = Moment(lane.log_time or 0, lane.log_time, self._event_mode)
+            now = self._now(lane)
             for book in case.books.values():
                 if book.agreement == agreement.name and isinstance(book, ClockBook):
-                    said += book.renew(case.events, now, self._schedule_in(lane)) + self._pass_on(book, lane, now)
+                    said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
         return said
 
     def _begin(self, agreement: Agreement) -> list[Statement]:
@@ -232,10 +233,10 @@ class Engine:
                 self._party_book(self._party(vendor, service), promise, vendor, service)
         for (vendor, _), party in sorted(self._parties.items()):
             lane = self._lane(vendor)
-            now = Moment(lane.log_time or 0, lane.log_time, self._event_mode)
+            now = self._now(lane)
             for book in list(party.books.values()):
                 if book.agreement == agreement.name:
-                    said += book.begin(now, self._schedule_in(lane)) + self._pass_on(book, lane, now)
+                    said += book.begin(now, lane.timers.arm) + self._pass_on(book, lane, now)
         return said
 
     def _named(self, agreement: Agreement) -> Iterator[tuple[tuple[str, str], Promise]]:
@@ -250,18 +251,18 @@ class Engine:
         said = self._begin(agreement)
         for (vendor, _), party in sorted(self._parties.items()):
             lane = self._lane(vendor)
-            now = Moment(lane.log_time or 0, lane.log_time, self._event_mode)
+            now = self._now(lane)
             for book in list(party.books.values()):
                 if book.agreement == agreement.name:
-                    said += book.restate(now, self._schedule_in(lane))
+                    said += book.restate(now, lane.timers.arm)
         for (vendor, service, _), case in sorted(self._cases.items()):
             lane = self._lane(vendor)
-            now = Moment(lane.log_time or 0, lane.log_time, self._event_mode)
+            now = self._now(lane)
             concerned = self._concerned(vendor, service)
             for promise in concerned.of_cases:
                 if promise.agreement == agreement.name and case.events:
                     of_case = self._book(case, promise, case.events[0])
-                    said += of_case.renew(case.events, now, self._schedule_in(lane)) + self._pass_on(of_case, lane, now)
+                    said += of_case.renew(case.events, now, lane.timers.arm) + self._pass_on(of_case, lane, now)
             for promise in concerned.of_parties:
                 if promise.agreement == agreement.name:
                     said += self._tell_again(case, promise, lane, now)
@@ -273,7 +274,7 @@ class Engine:
         for i, event in enumerate(case.events):
             party = self._party(event.vendor, event.service)
             book = self._party_book(party, promise, event.vendor, event.service)
-            said += book.take(event, case.events[: i + 1], event.time if party.first is None else party.first, now, self._schedule_in(lane))
+            said += book.take(event, case.events[: i + 1], event.time if party.first is None else party.first, now, lane.timers.arm)
             said += self._pass_on(book, lane, now)
         return said
 
@@ -339,7 +340,7 @@ class Engine:
         for promise in concerned.of_cases:
             book = self._book(case, promise, event)
             refused = len(book.excluded)
-            said += book.take(event, case.events, now, self._schedule_in(lane), superseded)
+            said += book.take(event, case.events, now, lane.timers.arm, superseded)
             self.counts["late"] += len(book.excluded) - refused
             if self._watchers:
                 said += self._pass_on(book, lane, now)
@@ -388,10 +389,10 @@ class Engine:
             is_new = promise.key not in party.books
             book = self._party_book(party, promise, of.vendor, of.service)
             if is_new:
-                book.begin(now, self._schedule_in(lane))
+                book.begin(now, lane.timers.arm)
             refused = len(book.excluded)
             first = FOREVER if party.first is None else party.first
-            said += book.take(event, case.events, first, now, self._schedule_in(lane), superseded)
+            said += book.take(event, case.events, first, now, lane.timers.arm, superseded)
             self.counts["late"] += len(book.excluded) - refused
             if self._watchers:
                 said += self._pass_on(book, lane, now)
@@ -416,7 +417,7 @@ class Engine:
             ratio = self._party_book(party, promise, vendor, service)
             assert isinstance(ratio, LevelBook)
             for case, outcomes in told:
-                said += ratio.hear(case, book.objective, outcomes, now, self._schedule_in(lane))
+                said += ratio.hear(case, book.objective, outcomes, now, lane.timers.arm)
         return said
 
     def _supersede(self, event: Evidence) -> Evidence | None:
@@ -437,7 +438,7 @@ class Engine:
         case = self._cases[superseded.vendor, superseded.service, superseded.case]
         said: list[Statement] = []
         for book in case.books.values():
-            said += book.take(event, case.events, now, self._schedule_in(lane), superseded)
+            said += book.take(event, case.events, now, lane.timers.arm, superseded)
             said += self._pass_on(book, lane, now)
         promises = self._concerned(superseded.vendor, superseded.service).of_parties
         return said + (self._fold_over_cases(event, case, promises, lane, now, superseded) if promises else [])

@@ -19,7 +19,7 @@ from shared.sla.calendars import Calendar
 from shared.sla.clocks import View
 from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant
-from shared.sla.level_rules import Story
+from shared.sla.level_rules import Story, read_next
 from shared.sla.recurring import Dues
 from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, in_order
 from shared.sla.statements import Statement
@@ -212,12 +212,10 @@ class HeartbeatBook:
 
     def _fold(self, event: Evidence, events: Sequence[Evidence]) -> set[int]:
         if any(edition.rules.reads_case for edition in self._timetable.editions):
-            story = self._stories.get(event.case)
-            if story is None:
-                story = self._stories[event.case] = Story()
-            if (len(events) > 1 and story.last is None) or not story.is_next(event):
+            read = read_next(self._stories, event, events)
+            if read is None:
                 return self._refold(event.case, events)
-            data = story.read(event)
+            data = read
         else:
             data = event.data
         if not self._is_beat(event, data):

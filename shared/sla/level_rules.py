@@ -1,6 +1,7 @@
 """A windowed objective under one version of its agreement, compiled: which events count, for what, and what the level must be."""
 
 from bisect import insort
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -97,3 +98,11 @@ class Story:
         if event.data:
             self.data = {**self.data, **event.data} if self.data else event.data
         return self.data
+
+
+def read_next(stories: dict[str, Story], event: Evidence, events: Sequence[Evidence]) -> Data | None:
+    """The data of an event's case, where it is the next of its story; None: the case is to be read again, `events` is all of it."""
+    story = stories.setdefault(event.case, Story())
+    if (len(events) > 1 and story.last is None) or not story.is_next(event):
+        return None
+    return story.read(event)

@@ -16,7 +16,7 @@ from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.instants import SECOND
 from shared.sla.intervals import Interval, Union, WorkedTime, minus
-from shared.sla.level_rules import LevelRules, Story
+from shared.sla.level_rules import LevelRules, Story, read_next
 from shared.sla.measures import Measured, Tally, tally_of
 from shared.sla.rules import NO_ROLE, Role, in_order
 from shared.sla.windows import Timetable
@@ -101,12 +101,10 @@ class MarkMeter:
     def fold(self, event: Evidence, events: Sequence[Evidence]) -> Touched:
         editions = self._timetable.editions
         if any(edition.rules.reads_case for edition in editions):
-            story = self._stories.get(event.case)
-            if story is None:
-                story = self._stories[event.case] = Story()
-            if (len(events) > 1 and story.last is None) or not story.is_next(event):
+            read = read_next(self._stories, event, events)
+            if read is None:
                 return self.refold(event.case, events)
-            data = story.read(event)
+            data = read
         else:
             data = event.data
         mark = self._mark(event, data)
