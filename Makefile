@@ -66,8 +66,9 @@ imports: dev
 format: dev  ## put the code into form
 	@$(BIN)/ruff check --quiet --fix --select I . ; $(BIN)/ruff format .
 
-reference: dev  ## write docs/reference anew from the code
+reference: dev  ## write docs/reference and the dashboards anew from the code
 	@$(BIN)/python -m shared.language.schema
+	@$(BIN)/python -m deploy.grafana.dashboards
 
 lock: dev  ## resolve and lock all Python dependencies anew
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(BIN)/python -m venv "$$scratch" && "$$scratch/bin/pip" install --quiet uv && \

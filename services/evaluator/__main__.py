@@ -1,5 +1,6 @@
 """evaluator: the log's events against the agreements' rules, verdicts out. The composition root."""
 
+import asyncio
 import socket
 import sys
 from hashlib import sha256
@@ -7,23 +8,29 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.evaluator import api
 from services.evaluator.core import WouldFoldDifferently
 from services.evaluator.metrics import Metrics
 from services.evaluator.pipeline import Pipeline, Topics
-from shared.adapters.kafka.connection import connection
-from shared.adapters.kafka.reader import KafkaGroupReader, KafkaScanner
-from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure, verify_events_topic
-from shared.adapters.kafka.writer import KafkaWriter
+from services.evaluator.showing import keep_showing
+from shared.adapters.kafka.connection import connection, librdkafka
+from shared.adapters.kafka.fast_reader import FastGroupReader
+from shared.adapters.kafka.fast_writer import FastWriter
+from shared.adapters.kafka.reader import KafkaScanner
+from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure, verify, verify_count
 from shared.adapters.postgres.credentials import PostgresCredentials
-from shared.adapters.postgres.database import connect
+from shared.adapters.postgres.database import connect, migrate
+from shared.adapters.postgres.topics import first_partitions
 from shared.adapters.system_time import SystemTime
 from shared.language import bundles, load_or_raise
 from shared.local.program import run as run_program
-from shared.ports.log import GroupReader, LogUnavailable
+from shared.ports.log import GroupReader, LogUnavailable, LogWriter
 from shared.ports.time import TimeSource
 from shared.runtime.credentials import Authenticator, load_pepper
+from shared.runtime.metrics import process_registry
 from shared.runtime.serving import serve
 from shared.runtime.settings import Settings
 from shared.sla.instants import SECOND
@@ -41,20 +48,22 @@ def standing_agreements(settings: Settings) -> list[tuple[str, Bundle]]:
     return [(f"standing/{sha256(msgspec.json.encode(bundle)).hexdigest()}", bundle) for bundle in found]
 
 
-async def prepare(settings: Settings, writer: KafkaWriter, time: TimeSource) -> None:
-    """The topics, made where they are missing; waits for the broker. Raises WrongTopic."""
-    options = connection(settings, settings.kafka)
+async def prepare(settings: Settings, engine: AsyncEngine, writer: LogWriter, time: TimeSource) -> None:
+    """Topics and tables, made where they are missing; waits for the broker and the database. Raises WrongTopic."""
+    options, events, breaches = connection(settings, settings.kafka), settings.topic_events, settings.topic_breaches
     while True:
         try:
-            await ensure(options, [Topic(settings.topic_events, settings.partitions, settings.replication, EVENTS)])
-            count = await writer.partitions(settings.topic_events)
-            names = (settings.topic_breaches, settings.topic_quarantine)
+            await ensure(options, [Topic(events, settings.partitions, settings.replication, EVENTS)])
+            count = await writer.partitions(events)
+            names = (breaches, settings.topic_quarantine)
             await ensure(options, [Topic(name, count, settings.replication, OTHERS) for name in names])
+            await migrate(engine)
             if settings.clock == "log":
-                await verify_events_topic(options, settings.topic_events)
+                await verify(options, events=events, breaches=breaches)
+                verify_count(events, count, await first_partitions(engine, events, count))
             return
-        except LogUnavailable as wrong:
-            structlog.get_logger().warning("waiting for the broker", detail=str(wrong))
+        except (LogUnavailable, SQLAlchemyError, OSError) as wrong:
+            structlog.get_logger().warning("waiting for the broker and the database", detail=str(wrong))
             await time.sleep(RETRY_S)
 
 
@@ -70,12 +79,12 @@ async def join(reader: GroupReader, time: TimeSource) -> None:
 
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
-    time, metrics = SystemTime(), Metrics()
+    time, metrics = SystemTime(), Metrics(process_registry())
     engine = connect(settings.database.get_secret_value(), pool=2)
-    options = connection(settings, settings.kafka)
+    options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)
     authenticator = Authenticator(PostgresCredentials(engine), load_pepper(settings), settings.environment, time)
     try:
-        async with KafkaWriter(options, timeout=WRITE_TIMEOUT_S) as writer:
+        async with FastWriter(fast, timeout=WRITE_TIMEOUT_S) as writer:
             pipeline = Pipeline(
                 topics=Topics(settings.topic_events, settings.topic_breaches, settings.topic_quarantine),
                 clock=settings.clock,
@@ -87,8 +96,8 @@ async def main(settings: Settings) -> None:
                 metrics=metrics,
             )
             group = f"{settings.group}-evaluator"
-            reader = KafkaGroupReader(
-                options,
+            reader = FastGroupReader(
+                fast,
                 [settings.topic_events],
                 group,
                 on_assigned=pipeline.on_assigned,
@@ -97,12 +106,20 @@ async def main(settings: Settings) -> None:
             )
             pipeline.reader = reader
 
+            async def show() -> None:
+                try:
+                    await keep_showing(pipeline.partitions, metrics, time)
+                except Exception:  # noqa: BLE001 - gauges only: detection goes on
+                    structlog.get_logger().exception("levels are no longer shown")
+
             async def work() -> None:
-                await prepare(settings, writer, time)
+                await prepare(settings, engine, writer, time)
                 await join(reader, time)
+                showing = asyncio.ensure_future(show())
                 try:
                     await pipeline.run()
                 finally:
+                    showing.cancel()
                     await reader.stop()
 
             app = api.build(pipeline.partitions, authenticator, metrics.registry, pipeline.readiness)

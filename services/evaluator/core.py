@@ -7,12 +7,13 @@ import msgspec
 
 from shared.ports.log import Entry, Record
 from shared.ports.quarantine import quarantine_entry
+from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, verdicts
-from shared.wire.controls import Activation, Advance, ClockMode, Pulse
+from shared.wire.controls import Activation, Advance, ClockMode, Pulse, Tick
 from shared.wire.topics import CONTROL_HEADER, partition_of
 
 SLICE_RECORDS: Final = 500
@@ -47,7 +48,8 @@ class Partition:
         for activation_id, bundle in bundles:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0
-        self.arrival = 0  # of the last record folded
+        self.arrival = 0  # of the last record folded, as it is believed
+        self.broker_time = BrokerTime()
 
     def fold(self, records: Sequence[Record]) -> Iterator[Output]:
         """Fold records in order, in slices of bounded work; those folded already are passed over. Raises WouldFoldDifferently.
@@ -59,15 +61,15 @@ class Partition:
             if record.offset < self.next_offset:
                 continue
             content = self._read(record, output)
-            more = True
+            arrival, more = self._arrival(content, record), True
             while more:
-                said, more = self._fire(content, record.timestamp)
+                said, more = self._fire(content, arrival)
                 output.statements.extend(said)
                 if more:
                     yield output
                     output, folded = Output([], []), 0
-            self._fold(content, record, output)
-            self.next_offset, self.arrival = record.offset + 1, record.timestamp
+            self._fold(content, record, arrival, output)
+            self.next_offset, self.arrival = record.offset + 1, arrival
             folded += 1
             if folded == SLICE_RECORDS:
                 yield output
@@ -85,6 +87,12 @@ class Partition:
             output.quarantined.append(quarantine_entry(record, type(wrong).__name__, str(wrong), READER))
             return None
 
+    def _arrival(self, content: Evidence | controls.Control | None, record: Record) -> int:
+        """When a record arrived, as far as its broker's clock is to be believed."""
+        if self.clock == "event":
+            return record.timestamp
+        return self.broker_time.believe(record.timestamp, content.reading if isinstance(content, Tick | Pulse) else None)
+
     def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Statement], bool]:
         """Fire some of the timers that a record is about to; what is stated, and whether there are more."""
         if self.clock == "log":
@@ -93,15 +101,15 @@ class Partition:
             return self.engine.fire(content.time, SLICE_TIMERS, content.vendor)
         return self.engine.fire(content.to, SLICE_TIMERS, content.vendor) if isinstance(content, Advance) else ([], False)
 
-    def _fold(self, content: Evidence | controls.Control | None, record: Record, output: Output) -> None:
+    def _fold(self, content: Evidence | controls.Control | None, record: Record, arrival: int, output: Output) -> None:
         if isinstance(content, Evidence):
-            self._take(content, record, output)
+            self._take(content, record, arrival, output)
         elif content is not None:
-            output.statements.extend(self._control(content, record.timestamp))
+            output.statements.extend(self._control(content, arrival))
 
-    def _take(self, evidence: Evidence, record: Record, output: Output) -> None:
+    def _take(self, evidence: Evidence, record: Record, arrival: int, output: Output) -> None:
         try:
-            said, refused = self.engine.take(evidence, record.timestamp)
+            said, refused = self.engine.take(evidence, arrival, record.timestamp)
         except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this record's
             output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}", READER))
             return

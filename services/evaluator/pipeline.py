@@ -277,20 +277,27 @@ class Pipeline:
         if self._clock == "event":
             return self._idle
         waiting = {
-            number: Waiting(wake_at, owned.state.next_offset)
+            number: Waiting(owned.state.engine.wake_at, owned.state.next_offset, owned.state.broker_time.held != 0)
             for number, owned in self._owned.items()
-            if not owned.restoring and (wake_at := owned.state.engine.wake_at) is not None
+            if not owned.restoring and (owned.state.engine.wake_at is not None or owned.state.broker_time.held)
         }
         plan = self._ticks.plan(waiting, self._time.monotonic())
         if plan.now:
-            ticks = [controls.Tick(aimed=waiting[number].wake_at) for number in plan.now]
-            entries = [Entry(None, controls.encode(t), controls.headers_of(t), n) for n, t in zip(plan.now, ticks, strict=True)]
-            appended = await self._writer.append(self._topics.events, entries)
-            now = self._time.monotonic()
-            for number, tick, place in zip(plan.now, ticks, appended, strict=True):
-                self._ticks.sent(number, place.offset, place.timestamp, tick.aimed, now)
-            self._metrics.ticks.inc(len(ticks))
+            await self._append_ticks({number: waiting[number] for number in plan.now})
         return self._idle if plan.wait is None else min(plan.wait, self._idle)
+
+    async def _append_ticks(self, waiting: dict[int, Waiting]) -> None:
+        reading = self._time.wall()
+        ticks = {number: controls.Tick(aimed=reading if w.wake_at is None else w.wake_at, reading=reading) for number, w in waiting.items()}
+        entries = [Entry(None, controls.encode(tick), controls.headers_of(tick), number) for number, tick in ticks.items()]
+        appended = await self._writer.append(self._topics.events, entries)
+        now = self._time.monotonic()
+        for (number, tick), place in zip(ticks.items(), appended, strict=True):
+            owned = self._owned.get(number)
+            if owned is not None:
+                believed = owned.state.broker_time.expect(place.timestamp, reading)
+                self._ticks.sent(number, place.offset, believed, tick.aimed, now)
+        self._metrics.ticks.inc(len(ticks))
 
     async def _tell(self, reader: GroupReader) -> None:
         """Telemetry: gauges, and the group's committed offsets; it also shows whether the broker answers."""
@@ -299,6 +306,7 @@ class Pipeline:
         self._metrics.restoring.set(sum(o.restoring for o in owned) + len(self._assigned - set(self._owned)))
         self._metrics.log_time.set(max((o.state.arrival for o in owned), default=0) / 1000)
         self._metrics.held.set(sum(o.state.engine.held for o in owned))
+        self._metrics.leap_held.set(max((abs(o.state.broker_time.held) for o in owned), default=0) / 1000)
         ages = [self._pulse_age(o, now) for o in owned if not o.restoring]
         self._metrics.pulse_age.set(max(ages, default=0))
         read = [o.state for o in owned if o.state.next_offset]

@@ -4,17 +4,25 @@
     so every reading falls short, and the largest falls short the least.
 
 Each partition has its estimate, as each may have a broker of its own. A wrong one makes a tick early or late, never a verdict wrong.
+Arrivals are those that the fold believes (`shared.sla.broker_time`): a leap of the broker's clock makes no storm of ticks. While one is
+held, a tick asks now and then whether the clocks agree again.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+ASK_S: Final = 10.0  # between two ticks that ask whether a leap of broker time is to be believed
 
 
 class Waiting(NamedTuple):
-    """A partition with a timer: a record that arrives after `wake_at` (ms) makes it fire; `next_offset` is folded next."""
+    """A partition with a timer: a record that arrives after `wake_at` (ms) makes it fire; `next_offset` is folded next.
 
-    wake_at: int
+    `in_doubt`: a leap of its broker's time is held. `wake_at` is None where there is no timer, only doubt.
+    """
+
+    wake_at: int | None
     next_offset: int
+    in_doubt: bool = False
 
 
 class Plan(NamedTuple):
@@ -27,9 +35,10 @@ class Plan(NamedTuple):
 class _Clock:
     """What is known of one partition's broker time."""
 
-    __slots__ = ("offset", "tick", "trusted")
+    __slots__ = ("asked", "offset", "tick", "trusted")
 
     def __init__(self) -> None:
+        self.asked: float | None = None  # when the last tick was appended, monotonic
         self.offset: float | None = None  # ms: broker time less monotonic time
         self.trusted = False  # a tick has told, not only records that may be old
         self.tick: int | None = None  # the offset of the last tick appended
@@ -57,14 +66,16 @@ class TickPlan:
             return Plan(list(waiting)[:1], None)
         now: list[int] = []
         wait: float | None = None
-        for number, (wake_at, next_offset) in waiting.items():
+        for number, (wake_at, next_offset, in_doubt) in waiting.items():
             clock = self._clock(number)
             if clock.tick is not None and next_offset <= clock.tick:
                 continue  # on its way, behind whatever stands before it
             if not clock.trusted:
                 clock.offset, clock.trusted = known, True
             assert clock.offset is not None
-            left = (wake_at + 1 - clock.offset) / 1000 - monotonic
+            left = float("inf") if wake_at is None else (wake_at + 1 - clock.offset) / 1000 - monotonic
+            if in_doubt:
+                left = min(left, 0 if clock.asked is None else clock.asked + ASK_S - monotonic)
             if left <= 0:
                 now.append(number)
             else:
@@ -72,14 +83,14 @@ class TickPlan:
         return Plan(now, wait)
 
     def sent(self, partition: int, offset: int, arrival: int, aimed: int, monotonic: float) -> None:
-        """A tick aimed at `aimed` (ms) was appended at `offset`, and arrived at `arrival` (ms).
+        """A tick aimed at `aimed` (ms) was appended at `offset`, and arrived at `arrival` (ms, as it will be believed).
 
         One that fell short is believed: the broker's clock is behind the estimate (set back, or drifting), so the shortfall is waited for.
         """
         clock, reading = self._clock(partition), arrival - monotonic * 1000
         if not clock.trusted or arrival <= aimed or clock.offset is None or reading > clock.offset:
             clock.offset = reading
-        clock.trusted, clock.tick = True, offset
+        clock.trusted, clock.tick, clock.asked = True, offset, monotonic
 
     def broker_time(self, partition: int, monotonic: float) -> int | None:
         """The estimate, in ms since 1970; None while nothing fresh is known."""

@@ -5,7 +5,6 @@ import os
 import platform
 
 import structlog
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,15 +16,17 @@ from services.ingest.pipeline import InFlight, Pipeline
 from services.ingest.probes import Probes
 from services.ingest.quota import Quotas
 from shared.adapters.kafka.connection import connection
-from shared.adapters.kafka.topics import EVENTS, Topic, ensure, verify_events_topic
+from shared.adapters.kafka.topics import EVENTS, Topic, ensure, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
+from shared.adapters.postgres.topics import first_partitions
 from shared.adapters.system_time import SystemTime
 from shared.local import program
 from shared.ports.log import LogUnavailable
 from shared.ports.time import TimeSource
 from shared.runtime.credentials import Authenticator, load_pepper
+from shared.runtime.metrics import process_registry
 from shared.runtime.serving import serve
 from shared.runtime.settings import Settings
 from shared.sla.instants import SECOND
@@ -41,15 +42,17 @@ async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> 
     config = {**EVENTS, "max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
     topic = Topic(settings.topic_events, settings.partitions, settings.replication, config)
     migrated = ensured = False
+    counts: dict[str, int] = {}
     while not (migrated and ensured):
         try:
             if not ensured:
                 await ensure(options, [topic])
-                if settings.clock == "log":
-                    await verify_events_topic(options, settings.topic_events)
+                counts = await verify(options, events=topic.name) if settings.clock == "log" else {}
                 ensured = True
             if not migrated:
                 await migrate(engine)
+                for name, count in counts.items():
+                    verify_count(name, count, await first_partitions(engine, name, count))
                 migrated = True
         except (LogUnavailable, SQLAlchemyError, OSError) as wrong:
             _log.warning("waiting for the broker and the database", error=str(wrong))
@@ -59,9 +62,7 @@ async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> 
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM. Raises WrongTopic where verdicts would be wrong."""
     time = SystemTime()
-    registry = CollectorRegistry()
-    for collector in (GCCollector, PlatformCollector, ProcessCollector):
-        collector(registry=registry)
+    registry = process_registry()
     metrics = Metrics(registry)
     engine = connect(settings.database.get_secret_value())
     store = PostgresCredentials(engine)
@@ -99,7 +100,6 @@ async def main(settings: Settings) -> None:
 
 def run() -> None:
     """`slawatch serve ingest`."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter, which nobody reads
     program.run("ingest", main)
 
 

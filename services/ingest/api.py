@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.ingest.intake import Intake
 from shared.ports.credentials import Credential
-from shared.runtime import auth, problems
+from shared.runtime import auth, problems, reference
 from shared.runtime.auth import require_role
 from shared.runtime.credentials import Authenticator
 from shared.runtime.serving import Readiness, add_health
@@ -108,8 +108,9 @@ _ERRORS: Final = problems.responses(
 
 def build(intake: Intake, authenticator: Authenticator, registry: CollectorRegistry, readiness: Readiness) -> FastAPI:
     """The HTTP application of ingest."""
-    app = FastAPI(title="slawatch ingest", version="1", description=DESCRIPTION, redirect_slashes=False, redoc_url=None)
+    app = FastAPI(title="slawatch ingest", version="1", description=DESCRIPTION, redirect_slashes=False, docs_url=None, redoc_url=None)
     problems.install(app)
+    reference.install(app)
     auth.install(app, authenticator)
     add_health(app, registry, readiness)
     poster = require_role("vendor", "customer", "operator", kind="key")

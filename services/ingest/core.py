@@ -43,11 +43,11 @@ CONFLICT: Final = Reason("conflict", 409, "Same id, other content")
 
 
 class Refused(Exception):
-    """Not let in. `pointer` is the JSON Pointer of the place, `id` the event's own, as far as known."""
+    """Not let in. `pointer` is the JSON Pointer of the place, `event_id` and `vendor` are the event's own, as far as known."""
 
-    def __init__(self, reason: Reason, detail: str, pointer: str = "", event_id: str | None = None) -> None:
+    def __init__(self, reason: Reason, detail: str, pointer: str = "", event_id: str | None = None, vendor: str | None = None) -> None:
         super().__init__(detail)
-        self.reason, self.detail, self.pointer, self.event_id = reason, detail, pointer, event_id
+        self.reason, self.detail, self.pointer, self.event_id, self.vendor = reason, detail, pointer, event_id, vendor
 
 
 class Poster(NamedTuple):
@@ -69,6 +69,7 @@ class Admitted(NamedTuple):
 
     vendor: str
     id: str
+    time: int  # ms since 1970
     identity: str
     digest: bytes
     value: bytes
@@ -172,11 +173,12 @@ def admit(event: Any, poster: Poster, rules: Rules, now: int) -> Admitted:
     """Judge a parsed event; `now` is ms since 1970. Raises Refused, which says where and why."""
     if not isinstance(event, dict):
         raise Refused(NOT_AN_EVENT, "an event is a JSON object")
-    event_id = event.get("id")
+    event_id, vendor = event.get("id"), event.get("vendor")
     try:
         return _admit(event, poster, rules, now)
     except Refused as wrong:
         wrong.event_id = _printable(event_id[:MAX_ATTRIBUTE_BYTES]) if isinstance(event_id, str) else None
+        wrong.vendor = vendor if isinstance(vendor, str) else None
         raise
     except UnicodeEncodeError:
         raise Refused(NOT_JSON, "a string holds half of a surrogate pair") from None
@@ -204,7 +206,7 @@ def _admit(event: dict[str, Any], poster: Poster, rules: Rules, now: int) -> Adm
         ahead = f"{(evidence.time - now) / SECOND:.0f} s ahead; at most {rules.max_skew_ms / SECOND:.0f} s"
         raise Refused(FUTURE_TIME, f"{event['time']} is {ahead}", "/time")
     # no attribute holds a control character, so NUL separates them for certain
-    return Admitted(vendor, evidence.id, f"{vendor}\0{evidence.source}\0{evidence.id}", evidence.digest, value)
+    return Admitted(vendor, evidence.id, evidence.time, f"{vendor}\0{evidence.source}\0{evidence.id}", events.digest_of(event), value)
 
 
 def _check_attributes(event: dict[str, Any]) -> None:

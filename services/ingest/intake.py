@@ -47,16 +47,16 @@ class Limits(NamedTuple):
 
 
 class Tally:
-    """What became of the events of one request so far."""
+    """What became of the events of one request so far. `vendor`: whose key posts them; None: a key of others."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, vendor: str | None) -> None:
+        self._metrics, self._vendor = metrics, vendor
         self.accepted = self.duplicates = self.rejected_count = 0
         self.rejected: list[dict[str, Any]] = []
 
     def reject(self, index: int, refused: Refused) -> None:
         """An event that is not let in, by its place in the request."""
-        self._metrics.rejected.labels(refused.reason.name).inc()
+        self.refuse(refused)
         self.rejected_count += 1
         if len(self.rejected) < MOST_REJECTED_LISTED:
             entry = {
@@ -68,6 +68,10 @@ class Tally:
                 "pointer": refused.pointer,
             }
             self.rejected.append(entry)
+
+    def refuse(self, refused: Refused) -> None:
+        """Count an event that is not let in, without a line for it."""
+        self._metrics.count_rejected(refused.reason.name, self._vendor, refused.vendor)
 
     def receipt(self) -> dict[str, Any]:
         """The answer's body."""
@@ -106,6 +110,11 @@ def _unsupported(detail: str, **headers: str) -> Problem:
     return Problem(415, "unsupported-media-type", "Unsupported media type", detail, headers=headers or {"Accept": ", ".join(MEDIA_TYPES)})
 
 
+def _own_vendor(credential: Credential) -> str | None:
+    """The vendor that posts for itself; None: a key that posts for others."""
+    return credential.vendors[0] if credential.role == "vendor" and credential.vendors else None
+
+
 def _decoder(request: Request) -> Decoder:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("gzip", "x-gzip"):
@@ -135,7 +144,7 @@ class Intake:
         try:
             mode = mode_of(request)
             bucket = Quotas.bucket_of(credential)
-            self._check_quota(bucket)
+            self._check_quota(bucket, _own_vendor(credential))
             with self.in_flight.hold(bucket) as hold:
                 receipt = await _Post(self, request, credential, bucket, hold).run(mode)
             status = 202
@@ -146,10 +155,10 @@ class Intake:
         finally:
             self.metrics.requests.labels(mode, str(status)).inc()
 
-    def _check_quota(self, bucket: str) -> None:
+    def _check_quota(self, bucket: str, vendor: str | None) -> None:
         wait = self.quotas.wait_s(bucket)
         if wait > 0:
-            self.metrics.rejected.labels("quota").inc()
+            self.metrics.count_rejected("quota", vendor)
             raise too_many("more events than the quota allows", retry_after_s=math.ceil(wait))
 
 
@@ -161,7 +170,7 @@ class _Post:
         self._poster = Poster(credential.role, credential.vendors)
         self._body = Body(request.receive)
         self._decoder = _decoder(request)
-        self._tally = Tally(intake.metrics)
+        self._tally = Tally(intake.metrics, _own_vendor(credential))
         self._stream: _Stream | None = None
 
     async def run(self, mode: Mode) -> dict[str, Any]:
@@ -170,7 +179,7 @@ class _Post:
         try:
             return await reading[mode]()
         except Refused as wrong:
-            self._intake.metrics.rejected.labels(wrong.reason.name).inc()
+            self._tally.refuse(wrong)
             raise problem_of(wrong) from None
         except BadEncoding as wrong:
             raise Problem(400, "bad-encoding", "Not decodable", str(wrong), more=self._so_far()) from None

@@ -90,7 +90,7 @@ class Pipeline:
     async def append(self, events: Sequence[Admitted]) -> Outcome:
         """Append what is new; returns when the broker has all of it. Raises LogUnavailable: then nothing of it is acknowledged."""
         fresh: dict[bytes, Admitted] = {}
-        duplicates = 0
+        duplicates: list[str] = []  # their vendors
         refused: list[tuple[int, Refused]] = []
         for position, event in enumerate(events):
             key = _key(event)
@@ -98,17 +98,18 @@ class Pipeline:
             if known is None:
                 fresh[key] = event
             elif known == event.digest:
-                duplicates += 1
+                duplicates.append(event.vendor)
             else:
                 detail = (
                     "an event of this vendor, source and id but other content was taken before; a correction has its own id and `replaces`"
                 )
-                refused.append((position, Refused(CONFLICT, detail, "/id", event.id)))
+                refused.append((position, Refused(CONFLICT, detail, "/id", event.id, event.vendor)))
         if fresh:
             await self._write(list(fresh.values()))
             self._remember(fresh)
-        self._metrics.duplicates.inc(duplicates)
-        return Outcome(len(fresh), duplicates, refused)
+        for vendor in duplicates:
+            self._metrics.count_duplicate(vendor)
+        return Outcome(len(fresh), len(duplicates), refused)
 
     async def _write(self, events: list[Admitted]) -> None:
         began = self._time.monotonic()
@@ -118,8 +119,9 @@ class Pipeline:
             self._metrics.produce_failures.inc()
             raise
         self._metrics.produced.observe(self._time.monotonic() - began)
+        now = self._time.wall()
         for event in events:
-            self._metrics.count_accepted(event.vendor)
+            self._metrics.count_accepted(event.vendor, (now - event.time) / 1000)
 
     def _remember(self, acknowledged: dict[bytes, Admitted]) -> None:
         for key, event in acknowledged.items():

@@ -13,9 +13,9 @@ EVERY_S: Final = 5
 _log = structlog.get_logger()
 
 
-async def beat(log: LogWriter, topic: str, name: str) -> None:
-    """One pulse into each partition. Raises LogUnavailable."""
-    pulse = controls.Pulse(name)
+async def beat(log: LogWriter, topic: str, name: str, reading: int) -> None:
+    """One pulse into each partition; `reading`: this machine's clock, ms since 1970. Raises LogUnavailable."""
+    pulse = controls.Pulse(name, reading)
     value, headers = controls.encode(pulse), controls.headers_of(pulse)
     await log.append(topic, [Entry(None, value, headers, partition) for partition in range(await log.partitions(topic))])
 
@@ -25,7 +25,7 @@ async def keep_beating(log: LogWriter, topic: str, name: str, time: TimeSource, 
     while True:
         began = time.monotonic()
         try:
-            await beat(log, topic, name)
+            await beat(log, topic, name, time.wall())
             metrics.pulses.labels("written").inc()
         except LogUnavailable as wrong:
             metrics.pulses.labels("failed").inc()

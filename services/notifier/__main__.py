@@ -1,37 +1,60 @@
 """notifier: verdicts in from the log; ledger, messages, API and console out. The composition root."""
 
+import asyncio
 import platform
 import random
 import sys
+from collections.abc import Mapping
 
 import structlog
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifier import api
-from services.notifier.actions import Actions
+from services.notifier import api, silences, trying
+from services.notifier.actions import Actions, CaseActions
+from services.notifier.alerts import Desk, Routes
+from services.notifier.catalogue import Catalogue
 from services.notifier.channels.setup import channels_of
-from services.notifier.console import pages
+from services.notifier.console import duty, pages
+from services.notifier.console.panels import Panels
+from services.notifier.console.rendering import Pages
 from services.notifier.console.sessions import Sessions
+from services.notifier.console.signin import SignIn, proxy_of
 from services.notifier.dispatch import Dispatcher
-from services.notifier.live import Hub
+from services.notifier.history import history_of
+from services.notifier.links import LinkActions, Links
+from services.notifier.links import install as install_links
+from services.notifier.live import Hub, Relay
+from services.notifier.messages import Composer
 from services.notifier.metrics import Metrics
 from services.notifier.pipeline import Pipeline, publish_delivery
+from services.notifier.resending import Resender
+from services.notifier.silences import Rotas, Silences
 from shared.adapters.kafka.connection import connection
 from shared.adapters.kafka.reader import KafkaGroupReader
-from shared.adapters.kafka.topics import OTHERS, Topic, ensure
+from shared.adapters.kafka.topics import OTHERS, Topic, ensure, partitions_of, verify
 from shared.adapters.kafka.writer import KafkaWriter
+from shared.adapters.postgres.accounts import PostgresAccounts
+from shared.adapters.postgres.agreements import PostgresAgreements
+from shared.adapters.postgres.alerts import PostgresAlerts
+from shared.adapters.postgres.bulletin import PostgresBulletin
+from shared.adapters.postgres.cases import PostgresCases
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.postgres.ledger import PostgresLedger
+from shared.adapters.postgres.links import PostgresLinks
+from shared.adapters.postgres.resending import PostgresTold
 from shared.adapters.system_time import SystemTime
 from shared.local.program import run as run_program
+from shared.ports.ledger import Actor
 from shared.ports.log import GroupReader, LogUnavailable, RebalanceHandler
 from shared.ports.time import TimeSource
 from shared.runtime.credentials import Authenticator, load_pepper
+from shared.runtime.metrics import process_registry
+from shared.runtime.passwords import Accounts
 from shared.runtime.serving import serve
 from shared.runtime.settings import BadSettings, Settings
+from shared.wire.verdicts import VerdictData
 
 RETRY_S = 1
 WRITE_TIMEOUT_S = 10
@@ -39,13 +62,16 @@ POOL = 10  # connections to PostgreSQL: the pipeline, the channels, pages and AP
 
 
 async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> None:
-    """Tables and topics, made where they are missing; waits for the database and the broker."""
+    """Tables and topics, made where they are missing; waits for the database and the broker. Raises WrongTopic."""
+    options = connection(settings, settings.kafka)
     names = (settings.topic_breaches, settings.topic_quarantine)
     while True:
         try:
             await migrate(engine)
-            topics = [Topic(name, settings.partitions, settings.replication, OTHERS) for name in names]
-            await ensure(connection(settings, settings.kafka), topics)
+            count = await partitions_of(options, settings.topic_events) or settings.partitions  # as many as the events have
+            await ensure(options, [Topic(name, count, settings.replication, OTHERS) for name in names])
+            if settings.clock == "log":
+                await verify(options, breaches=settings.topic_breaches)
         except (LogUnavailable, SQLAlchemyError, OSError) as wrong:
             structlog.get_logger().warning("waiting for the broker and the database", error=str(wrong))
             await time.sleep(RETRY_S)
@@ -53,30 +79,53 @@ async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> 
             return
 
 
+def metrics_urls(settings: Settings) -> dict[str, str]:
+    """What the console's health page reads, by service. Raises nothing: an address that answers nothing is shown as such."""
+    here = {"ingest": settings.ingest_port, "evaluator": settings.evaluator_port}
+    given = dict(pair.split("=", 1) for pair in settings.metrics_urls if "=" in pair)
+    return given or {name: f"http://{settings.bind}:{port}/metrics" for name, port in here.items()}
+
+
+def words_of(settings: Settings, pepper: bytes, catalogue: Catalogue, time: TimeSource) -> tuple[Links, Composer]:
+    """What makes messages, and the links in them."""
+    public_url = settings.public_url.rstrip("/") or f"http://{settings.bind}:{settings.notifier_port}"
+    links = Links(pepper, public_url, time)
+    return links, Composer(public_url, objective_of=catalogue.objective_of, addresses=links.addresses, dashboard=settings.dashboard_url)
+
+
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
-    time, hub, registry = SystemTime(), Hub(), CollectorRegistry()
-    for collector in (GCCollector, PlatformCollector, ProcessCollector):
-        collector(registry=registry)
+    time, hub, registry = SystemTime(), Hub(), process_registry()
     metrics = Metrics(registry)
+    engine = connect(settings.database.get_secret_value(), pool=POOL)
+    ledger, alerts = PostgresLedger(engine), PostgresAlerts(engine)
+    history = history_of(ledger)
     try:
-        channels = channels_of(settings, time)
+        routes = Routes(settings.routes, lambda routing: channels_of(settings, routing, time, history=history), time)
+        channels = routes.first_channels if settings.routes else channels_of(settings, None, time, history=history)
+        proxy = proxy_of(settings)
     except BadSettings as wrong:
         sys.exit(str(wrong))
-    engine = connect(settings.database.get_secret_value(), pool=POOL)
     options = connection(settings, settings.kafka)
-    ledger = PostgresLedger(engine)
     pepper = load_pepper(settings)
+    catalogue = Catalogue(PostgresAgreements(engine), settings.agreements, time)
+    links, composer = words_of(settings, pepper, catalogue, time)
     authenticator = Authenticator(PostgresCredentials(engine), pepper, settings.environment, time)
     dispatcher = Dispatcher(
         channels,
         ledger,
         time,
         metrics,
-        public_url=settings.public_url.rstrip("/") or f"http://{settings.bind}:{settings.notifier_port}",
+        composer=composer,
         jitter=random.random,
         on_delivery=lambda *about: publish_delivery(hub, *about),
     )
+
+    def labels_of(data: VerdictData) -> Mapping[str, str]:
+        objective = catalogue.objective_of(data.agreement, data.version, data.objective)
+        return objective.labels if objective is not None else {}
+
+    desk = Desk(routes, alerts, dispatcher, metrics, time, labels_of)
 
     def make_reader(on_assigned: RebalanceHandler, on_revoked: RebalanceHandler) -> GroupReader:
         group = f"{settings.group}-notifier"
@@ -91,17 +140,57 @@ async def main(settings: Settings) -> None:
 
     try:
         async with KafkaWriter(options, timeout=WRITE_TIMEOUT_S) as writer:
-            pipeline = Pipeline(make_reader, writer, ledger, dispatcher, hub, metrics, time, quarantine=settings.topic_quarantine)
-            actions = Actions(ledger, hub, time)
-            console = pages.Console(ledger, actions, authenticator, Sessions(pepper), time, environment=settings.environment)
+            pipeline = Pipeline(make_reader, writer, ledger, dispatcher, desk, hub, metrics, time, quarantine=settings.topic_quarantine)
+            panels = Panels(registry, metrics_urls(settings), time)
+            relay = Relay(hub, PostgresBulletin(settings.database.get_secret_value()), time)
+            cases, actions = PostgresCases(engine), Actions(ledger, hub, time)
+            case_actions = CaseActions(cases, actions, hub, time)
+            trials = trying.Trials(lambda: dispatcher.channels, composer, time)
+            silencer, rotas = Silences(alerts, time), Rotas(desk, alerts, time)
+            console = pages.Console(
+                pages.Context(
+                    ledger=ledger,
+                    cases=cases,
+                    work=case_actions,
+                    deliveries=ledger,
+                    channels=dispatcher.states,
+                    catalogue=catalogue,
+                    panels=panels,
+                    readiness=lambda: pipeline.missing,
+                    sign_in=SignIn(authenticator, Sessions(pepper), time, proxy, settings.public_url),
+                    accounts=Accounts(PostgresAccounts(engine), time),
+                    pages=Pages(settings.environment),
+                    time=time,
+                )
+            )
+
+            resender = Resender(lambda: dispatcher.channels, lambda: dispatcher.off, PostgresTold(engine), composer, time)
+
+            async def acknowledge(breach_id: str, by: Actor) -> bool:
+                return await actions.act_as(breach_id, "acknowledge", by) is not None
 
             async def work() -> None:
                 await prepare(settings, engine, time)
+                await catalogue.read()  # before the first verdict: routes may ask for labels
                 structlog.get_logger().info("ready", port=settings.notifier_port, channels=dispatcher.names)
-                await pipeline.run()
+                async with asyncio.TaskGroup() as tasks:
+                    for part in (pipeline, catalogue, panels, relay, resender):
+                        tasks.create_task(part.run())
 
-            app = api.build(ledger, ledger, actions, hub, authenticator, registry, lambda: pipeline.missing, dispatcher.states)
-            pages.install(app, console, hub)
+            app = api.build(
+                ledger,
+                ledger,
+                case_actions,
+                hub,
+                authenticator,
+                registry,
+                lambda: pipeline.missing,
+                dispatcher.states,
+                silences.routes(silencer, rotas, time),
+                trying.routes(trials),
+            )
+            pages.install(app, console, hub, lambda routes: duty.install(routes, console, duty.Desk(silencer, rotas, trials)))
+            install_links(app, LinkActions(links, PostgresLinks(engine), ledger, time, acknowledge=acknowledge, snooze=silencer.snooze))
             await serve(app, settings.bind, settings.notifier_port, work, hub.close)
     finally:
         await engine.dispose()

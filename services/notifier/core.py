@@ -1,9 +1,13 @@
 """What becomes of a verdict, and when a failed delivery is tried again: pure decisions, each with its reason."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from shared.alerting.groups import Alert, Notification, Status
+from shared.alerting.terms import BREACH
+from shared.alerting.turns import Turn
+from shared.ports.alerts import GroupChanges, Kept
 from shared.ports.deliveries import Claimed, DeliveryState, Outcome, Planned
 from shared.ports.ledger import Changes, Known, Stated
 from shared.sla.instants import HOUR, MINUTE, SECOND
@@ -103,6 +107,74 @@ def _reason(stated: Stated, seen: set[str], revisions: dict[str, int]) -> Reason
     return Reason.told if verdict.type in TOLD else Reason.recorded
 
 
+# ---- alerts
+
+STATUSES: Final[dict[str, Status]] = {
+    **dict.fromkeys(RISK_KINDS, "warning"),
+    **dict.fromkeys(CLEARING, "cleared"),
+    "slawatch.breach.final": "final",
+}
+STANDINGS: Final[dict[str, Status]] = {"breached": "open", "breached_closed": "closed"}
+SHOWN_MAX: Final = 20  # verdicts that a notice shows; it tells how many there are
+URGENT: Final = ("slawatch.breach.opened", "slawatch.breach.reopened")
+
+
+def alert_of(stated: Stated, labels: Mapping[str, str]) -> Alert:
+    """A verdict as routes see it. `labels`: those of its objective."""
+    data, type_ = stated.verdict.data, stated.verdict.type
+    own = {
+        "vendor": data.vendor,
+        "service": data.service,
+        "agreement": data.agreement,
+        "objective": data.objective,
+        "severity": data.severity,
+        "kind": data.kind if isinstance(data.kind, str) else "deadline",
+        "type": RISK_KINDS.get(type_, BREACH),
+        "case": data.case or "",
+        BREACH: stated.breach_id,
+    }
+    status = STATUSES.get(type_) or STANDINGS.get(data.state, "retracted")
+    return Alert(breach_id=stated.breach_id, verdict_id=stated.id, status=status, labels={**labels, **own})
+
+
+class Addressed(NamedTuple):
+    """Where notifications go. `channels_of`: names of the channels of a recipient; `off`: those disabled."""
+
+    channels_of: Callable[[str], Sequence[str]]
+    off: Collection[str]
+
+
+def deliveries_of(notices: Sequence[Notification], addressed: Addressed, warnings: Collection[str]) -> list[Planned]:
+    """One per notice and channel, each once, whoever is reached by it. `warnings`: verdict ids that a breach takes back."""
+    found: dict[tuple[str, str], Planned] = {}
+    for notice in notices:
+        ids = tuple(notice.verdicts.values())
+        single = len(ids) == 1 and notice.thread in notice.verdicts
+        for channel in addressed.channels_of(notice.recipient):
+            planned = Planned(
+                notice.key,
+                notice.thread,
+                channel,
+                single and ids[0] in warnings,
+                "disabled" if channel in addressed.off else "pending",
+                notice.thread,
+                notice.reason,
+                ids[:SHOWN_MAX],
+                notice.total,
+                () if single else tuple(notice.verdicts.items()),
+            )
+            found.setdefault((planned.key, planned.channel), planned)
+    return list(found.values())
+
+
+def kept_of(turn: Turn) -> GroupChanges:
+    """What the ledger stores of a turn."""
+    groups = {
+        key: Kept(None if decision.gone else turn.groups[key], decision.next_at, decision.held) for key, decision in turn.decisions.items()
+    }
+    return GroupChanges(groups=groups, began=turn.began, ended=turn.ended, expired=turn.expired)
+
+
 # ---- deliveries
 
 # After the n-th failed attempt, ms (Standard Webhooks): 10 attempts in all, over three days and a half.
@@ -143,7 +215,7 @@ def outcome(claimed: Claimed, result: Result, now: int, jitter: float) -> Outcom
         case Failed(error, retry_after, permanent):
             again = None if permanent else next_attempt(attempts, retry_after, now, jitter)
             state = "failed" if again is None else "pending"
-    return Outcome(claimed.verdict_id, claimed.channel, state, attempts, now, again, error)
+    return Outcome(claimed.key, claimed.channel, state, attempts, now, again, error)
 
 
 def next_attempt(attempts: int, retry_after: int | None, now: int, jitter: float) -> int | None:

@@ -1,10 +1,12 @@
 """The notifier's metrics, each declared once with its meaning (interfaces.md section 8). Labels are bounded: never a case."""
 
+from collections import Counter as Sums
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.ports.ledger import Count
+from shared.runtime.metrics import VENDORS_MAX, FewValues
 
 BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _WHAT: Final = ("vendor", "agreement", "objective", "severity")
@@ -13,7 +15,8 @@ _WHAT: Final = ("vendor", "agreement", "objective", "severity")
 class Metrics:
     """All of them, in one registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, vendors_max: int = VENDORS_MAX) -> None:
+        self.vendor = FewValues(vendors_max)  # the label of a vendor
         self.deadline_to_verdict = Histogram(
             "slawatch_deadline_to_verdict_seconds",
             "From the instant a breach was to be called (due and grace) to its verdict's record in the log; breaches opened by a timer.",
@@ -42,6 +45,12 @@ class Metrics:
             ("channel", "outcome"),
             registry=registry,
         )
+        self.escalations = Counter(
+            "slawatch_escalations_total",
+            "Messages sent since nobody had acknowledged, by route.",
+            ("route",),
+            registry=registry,
+        )
         self.dropped = Counter(
             "slawatch_verdicts_dropped_total", "Verdicts read that say nothing new, by reason: seen, stale.", ("reason",), registry=registry
         )
@@ -62,10 +71,15 @@ class Metrics:
         self.transaction = Histogram(
             "slawatch_ledger_transaction_seconds", "One batch of verdicts into the ledger.", buckets=BUCKETS, registry=registry
         )
+        for reason in ("seen", "stale"):
+            self.dropped.labels(reason)
 
     def standing(self, open_: list[Count], at_risk: list[Count]) -> None:
         """Set the gauges of what stands in the ledger."""
         for gauge, counts in ((self.open, open_), (self.at_risk, at_risk)):
-            gauge.clear()
+            sums = Sums[tuple[str, ...]]()
             for count in counts:
-                gauge.labels(*count[:4]).set(count.number)
+                sums[self.vendor(count.vendor), count.agreement, count.objective, count.severity] += count.number
+            gauge.clear()
+            for labels, number in sums.items():
+                gauge.labels(*labels).set(number)

@@ -8,16 +8,19 @@ A crash anywhere repeats records; the ledger drops what it has seen.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
 
-from services.notifier.core import KNOWN_TYPES, Reason, Ruling, settle
+from services.notifier.alerts import Desk
+from services.notifier.core import KNOWN_TYPES, Reason, Ruling
 from services.notifier.dispatch import Dispatcher
 from services.notifier.live import Change, Hub
 from services.notifier.metrics import Metrics
+from shared.ports.alerts import Text
 from shared.ports.deliveries import Outcome
 from shared.ports.ledger import Changes, Known, Ledger, LedgerRefused, LedgerUnavailable, Stated
 from shared.ports.log import GroupReader, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
@@ -30,6 +33,8 @@ from shared.wire.verdicts import Verdict
 BATCH_MAX: Final = 500  # verdicts in one transaction
 FETCH_S: Final = 0.5
 RETRY_S_MAX: Final = 5.0
+PAGE_AFTER_S: Final = 1.0  # how long a transaction may take before pages go out from memory
+AHEAD_MAX: Final = 20_000  # records read while the ledger is away
 GAUGES_S: Final = 5.0  # how often counts and lag are looked up
 
 MakeReader = Callable[[RebalanceHandler, RebalanceHandler], GroupReader]
@@ -75,6 +80,7 @@ class Pipeline:
         writer: LogWriter,
         ledger: Ledger,
         dispatcher: Dispatcher,
+        desk: Desk,
         hub: Hub,
         metrics: Metrics,
         time: TimeSource,
@@ -82,21 +88,24 @@ class Pipeline:
         quarantine: str,
     ) -> None:
         self._reader = make_reader(self._on_assigned, self._on_revoked)
-        self._writer, self._ledger, self._dispatcher, self._hub = writer, ledger, dispatcher, hub
+        self._writer, self._ledger, self._dispatcher, self._desk, self._hub = writer, ledger, dispatcher, desk, hub
         self._metrics, self._time, self._quarantine = metrics, time, quarantine
         self._positions: dict[tuple[str, int], int | None] = {}  # of assigned partitions: the next offset, None before the first record
+        self._ahead: deque[list[Record]] = deque()  # read while the ledger was away, to be written next
         self.missing: dict[str, str] = {"kafka": "not joined yet"}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._consume())
             tasks.create_task(self._dispatcher.run())
+            tasks.create_task(self._desk.run())
             tasks.create_task(self._measure())
 
     async def _consume(self) -> None:
         wait_s = 0.2
         while True:
             try:
+                self._ahead.clear()
                 await self._reader.start()
                 self.missing.pop("kafka", None)
                 wait_s = 0.2
@@ -112,7 +121,7 @@ class Pipeline:
 
     async def step(self) -> None:
         """One fetch, all the way to the committed offsets. Raises LogUnavailable."""
-        records = await self._reader.fetch(FETCH_S, BATCH_MAX)
+        records = self._ahead.popleft() if self._ahead else await self._reader.fetch(FETCH_S, BATCH_MAX)
         if not records:
             return
         told: list[Stated] = []
@@ -151,7 +160,7 @@ class Pipeline:
         rulings: list[Ruling] = []
 
         def decide(known: Known) -> Changes:
-            changes, rulings[:] = settle(batch, known, self._dispatcher.names, self._dispatcher.off)
+            changes, rulings[:] = self._desk.settle(batch, known)
             return changes
 
         ids, breach_ids = [stated.id for stated in batch], sorted({stated.breach_id for stated in batch})
@@ -160,17 +169,46 @@ class Pipeline:
             lease_until = self._dispatcher.lease()
             try:
                 with self._metrics.transaction.time():
-                    changes = await self._ledger.record(ids, breach_ids, decide, lease_until)
+                    recording = self._ledger.record(ids, breach_ids, decide, lease_until, self._desk.keys_of(batch))
+                    changes = await self._paging_meanwhile(asyncio.ensure_future(recording), batch)
             except LedgerUnavailable as wrong:
                 self._ledger_away(wrong)
+                await self._page(batch)
                 await self._time.sleep(wait_s)
                 wait_s = min(RETRY_S_MAX, wait_s * 2)
                 continue
             break
         self._ledger_back()
-        self._dispatcher.dispatch(changes, lease_until)
+        texts = changes.texts | {stated.id: Text(stated.body, stated.appended) for stated in changes.statements}
+        self._dispatcher.dispatch(changes.deliveries, texts, lease_until, inhibited=changes.inhibited)
         for ruling in rulings:
             self._tell(ruling)
+
+    async def _paging_meanwhile(self, recording: asyncio.Future[Changes], batch: Sequence[Stated]) -> Changes:
+        """What the ledger answers; where it takes long, pages do not wait for it."""
+        try:
+            while not recording.done():
+                await asyncio.wait({recording}, timeout=PAGE_AFTER_S)
+                if not recording.done():
+                    await self._page(batch)
+            return await recording
+        finally:
+            recording.cancel()
+
+    async def _page(self, batch: Sequence[Stated]) -> None:
+        """Pages of this batch and of what comes behind it, from memory."""
+        self._desk.urgent(batch)
+        for records in self._ahead:
+            self._desk.urgent([told for told in map(read, records) if isinstance(told, Stated)])
+        if sum(map(len, self._ahead)) < AHEAD_MAX:
+            try:
+                records = await self._reader.fetch(0.05, BATCH_MAX)
+            except LogUnavailable as wrong:
+                log.warning("the log is away too", error=str(wrong))
+                return
+            if records:
+                self._ahead.append(records)
+                self._desk.urgent([told for told in map(read, records) if isinstance(told, Stated)])
 
     def _tell(self, ruling: Ruling) -> None:
         """Live pages and metrics, after the commit."""
@@ -180,7 +218,7 @@ class Pipeline:
             self._metrics.dropped.labels("seen" if ruling.reason is Reason.seen else "stale").inc()
             return
         family, _, kind = verdict.type.rpartition(".")
-        labels = (data.vendor, data.agreement, data.objective, data.severity, kind)
+        labels = (self._metrics.vendor(data.vendor), data.agreement, data.objective, data.severity, kind)
         if family == "slawatch.breach":
             self._metrics.breaches.labels(*labels).inc()
         elif ruling.reason is Reason.told:
@@ -209,6 +247,8 @@ class Pipeline:
     async def _on_revoked(self, where: set[tuple[str, int]]) -> None:
         for topic, partition in where:
             self._positions.pop((topic, partition), None)
+        kept = ([record for record in records if (record.topic, record.partition) not in where] for records in self._ahead)
+        self._ahead = deque(records for records in kept if records)
         self._metrics.behind.clear()
 
     async def _measure(self) -> None:

@@ -1,4 +1,4 @@
-"""`slawatch check`: are these agreements, calendars and mappings right?"""
+"""`slawatch check`: are these agreements, calendars, mappings and routings right?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from shared.language import load
 
 
 def check(files: Annotated[list[Path], typer.Argument(help="YAML files; what one names may stand in another")]) -> None:
-    """Validate agreements and calendars: file, line, column and a hint for each problem; exit code 1 if there is any.
+    """Validate agreements, calendars, mappings and routings: file, line, column and a hint for each problem; exit code 1 if there is any.
 
     Example: slawatch check examples/helpdesk/agreement.yaml
     """
@@ -26,5 +26,6 @@ def check(files: Annotated[list[Path], typer.Argument(help="YAML files; what one
         (objectives, "objectives"),
         (len(loaded.calendars), "calendars"),
         (len(loaded.mappings), "mappings"),
+        (len(loaded.routings), "routings"),
     )
     out.print("ok: " + ", ".join(f"{count} {what}" for count, what in counts))

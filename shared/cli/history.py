@@ -124,12 +124,12 @@ class Replay:
             return
         if self.clock is None:
             self.clock = "event" if line.arrival is None else "log"
-        engine, content, arrival = self._engine(line.partition), line.content, line.arrival
+        engine, content, arrival = self._engine(line.partition), line.content, line.believed
         if self.clock == "log" and arrival is None:
             self._sink.rejected(BadLine(line.number, "it carries no arrival, others do", ""))
             return
         if isinstance(content, Evidence):
-            said, refused = engine.take(content, arrival)
+            said, refused = engine.take(content, arrival, line.arrival)
             if refused is not None:
                 self._sink.rejected(BadLine(line.number, f"{refused.reason}: {refused.detail}", content.id))
         elif isinstance(content, Activation):

@@ -1,6 +1,7 @@
 """`slawatch export` and `slawatch advance`: the log as NDJSON, and its time in event-time mode."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from shared.cli.console import err, fail, run, settings_of_stack
 from shared.ports.log import Entry, Record
 from shared.sla.instants import BadInstant, parse_instant
 from shared.wire import controls
-from shared.wire.history import export_line
+from shared.wire.history import Exporter
 from shared.wire.topics import CONTROL_HEADER, partition_of
 
 
@@ -30,20 +31,20 @@ def export(
     except BadInstant as wrong:
         fail(str(wrong), 2)
 
-    def write(records: list[Record]) -> None:
+    def write(exporter: Exporter, records: list[Record]) -> None:
         for record in records:
             control = record.header(CONTROL_HEADER)
+            line = exporter.line((record.timestamp, record.partition, record.offset), control, record.value)
             wanted = vendor is None or control is not None or record.key == vendor.encode()
             if wanted and (first is None or record.timestamp >= first):
-                place = (record.timestamp, record.partition, record.offset)
-                sys.stdout.buffer.write(export_line(place, control, record.value) + b"\n")
+                sys.stdout.buffer.write(line + b"\n")
 
     async def work() -> None:
         scanner = KafkaScanner(connection(settings, settings.kafka))
         bounds = await scanner.bounds(settings.topic_events)
         mine = set(bounds) if vendor is None else {partition_of(vendor.encode(), len(bounds))}
         for number in sorted(mine):
-            await scanner.scan(settings.topic_events, number, *bounds[number], write)
+            await scanner.scan(settings.topic_events, number, *bounds[number], partial(write, Exporter(settings.clock)))
         sys.stdout.buffer.flush()
 
     run(work)

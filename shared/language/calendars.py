@@ -118,18 +118,14 @@ def _check_days(fields: Fields, report: Report) -> None:
         seen |= dict.fromkeys(named, key_node)
 
 
-CALENDAR = Record(
-    "Calendar",
-    (
-        *header("Calendar"),
-        Key("timezone", Leaf(zone_name, {"examples": ["Asia/Shanghai"]}), "IANA zone of the hours (default UTC)"),
-        Key("hours", Pairs(days, _WINDOWS, _DAYS_PATTERN), 'windows of work by week day, such as mon-fri: ["09:00-12:00", "13:30-18:00"]'),
-        Key("holidays", _Holidays(), "public holidays, with make-up working days: a country (CN, DE-BY), own dates, or a list of both"),
-        Key("overrides", Pairs(values.calendar_date, _WINDOWS, values.DATE_PATTERN), "hours of single dates, above all else; [] is closed"),
-    ),
-    check=_check,
-    extras=True,
+_HOURS_KEYS: Final = (
+    Key("timezone", Leaf(zone_name, {"examples": ["Asia/Shanghai"]}), "IANA zone of the hours (default UTC)"),
+    Key("hours", Pairs(days, _WINDOWS, _DAYS_PATTERN), 'windows of work by week day, such as mon-fri: ["09:00-12:00", "13:30-18:00"]'),
+    Key("holidays", _Holidays(), "public holidays, with make-up working days: a country (CN, DE-BY), own dates, or a list of both"),
+    Key("overrides", Pairs(values.calendar_date, _WINDOWS, values.DATE_PATTERN), "hours of single dates, above all else; [] is closed"),
 )
+HOURS: Final = Record("hours", _HOURS_KEYS, check=_check)
+CALENDAR = Record("Calendar", (*header("Calendar"), *_HOURS_KEYS), check=_check, extras=True)
 
 
 def compile_calendar(fields: Fields) -> CalendarTable:

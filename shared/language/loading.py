@@ -1,4 +1,4 @@
-"""Loading documents: files or texts in; agreements, calendars, mappings and all the problems out."""
+"""Loading documents: files or texts in; agreements, calendars, mappings, routings and all the problems out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.alerting.terms import Routing
 from shared.language.agreements import AGREEMENT
 from shared.language.calendars import ALWAYS, API_VERSION, CALENDAR, always, compile_calendar, unknown_calendar
 from shared.language.compiling import compile_agreement
@@ -13,9 +14,10 @@ from shared.language.mapping import MAPPING, RowMapping, compile_mapping
 from shared.language.nodes import Node, Table, Text, documents
 from shared.language.problems import LanguageError, Problem, Report, nearest
 from shared.language.readers import BAD, Fields, Record
+from shared.language.routing import ROUTING, calendar_places, compile_routing
 from shared.sla.terms import Agreement, Bundle, CalendarTable
 
-KINDS: Final[dict[str, Record]] = {"Agreement": AGREEMENT, "Calendar": CALENDAR, "Mapping": MAPPING}
+KINDS: Final[dict[str, Record]] = {"Agreement": AGREEMENT, "Calendar": CALENDAR, "Mapping": MAPPING, "Routing": ROUTING}
 _NO_CALENDARS: Final[Mapping[str, CalendarTable]] = {}
 
 
@@ -25,6 +27,7 @@ class Loaded(msgspec.Struct, frozen=True):
     agreements: tuple[Agreement, ...] = ()
     calendars: dict[str, CalendarTable] = {}
     mappings: tuple[RowMapping, ...] = ()
+    routings: tuple[Routing, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     def or_raise(self) -> "Loaded":
@@ -115,12 +118,20 @@ def _assembled(read: Sequence[_Document], reports: Iterable[Report], known: Mapp
     declared = {document.name for document in read if document.kind == "Calendar" and document.name} | known.keys()
     for document in read:
         if document.kind == "Agreement":
-            _refuse_unknown_calendars(document, declared)
+            _refuse_unknown_calendars(document, _calendar_places(document.node), declared)
+        elif document.kind == "Routing":
+            _refuse_unknown_calendars(document, calendar_places(document.node), declared)
     agreements: tuple[Agreement, ...] = _compiled(read, "Agreement", compile_agreement)
     calendars: tuple[CalendarTable, ...] = _compiled(read, "Calendar", compile_calendar)
     mappings: tuple[RowMapping, ...] = _compiled(read, "Mapping", compile_mapping)
+    named = {calendar.name: calendar for calendar in calendars}
+    routings = tuple(
+        compile_routing(document.fields, {**known, **named}, document.report.file)
+        for document in read
+        if document.kind == "Routing" and document.fields and document.sound
+    )
     problems = tuple(problem for report in reports for problem in report.problems)
-    return Loaded(agreements, {calendar.name: calendar for calendar in calendars}, mappings, problems)
+    return Loaded(agreements, named, mappings, () if problems else routings, problems)
 
 
 def _compiled(read: Sequence[_Document], kind: str, compile_fields: Callable[[Fields], Any]) -> tuple[Any, ...]:
@@ -150,8 +161,8 @@ def _refuse_twins(read: Sequence[_Document]) -> None:
             )
 
 
-def _refuse_unknown_calendars(document: _Document, declared: set[str]) -> None:
-    for node in _calendar_places(document.node):
+def _refuse_unknown_calendars(document: _Document, places: list[Text], declared: set[str]) -> None:
+    for node in places:
         if node.text != ALWAYS and node.text not in declared and not node.empty:
             _complain(document, node, *unknown_calendar(node.text, sorted(declared)))
 

@@ -18,6 +18,7 @@ import psutil
 
 from shared.adapters.system_time import SystemTime
 from shared.local.demo import Issued, apply_agreements, feed, issue, receiver, simulator
+from shared.local.grafana import Programs, find, watching
 from shared.local.process import Child, StackError, is_free
 from shared.local.stack import Say, Stack, start_stack
 from shared.ports.time import TimeSource
@@ -119,6 +120,7 @@ class Supervisor:
             stack.record_service(name, self._url(port))
         self._welcome(ports, issued)
         self._play("the feed", *feed(self._url(ports["notifier"]), issued.token))
+        self._watch(ports)
         if demo:
             self._play("the simulator", *simulator(self._url(ports["ingest"]), issued.vendor_keys))
 
@@ -149,9 +151,23 @@ class Supervisor:
         self._stack.record(kept.child)
         self._kept.append(kept)
 
+    def _watch(self, ports: Mapping[str, int]) -> None:
+        """Dashboards, where a Grafana is on this machine; where none is, the console shows the key panels, and nothing is said."""
+        found = find()
+        if isinstance(found, Programs):
+            services = {name: f"{self._settings.bind}:{port}" for name, port in ports.items()}
+            set_up = watching(found, self._settings.home, services, self._env)
+            for child in set_up.children:
+                self._start_player(child)
+            self._say(f"  Grafana   {set_up.url}   (in a few seconds)")
+        elif found is not None:
+            self._say(f"  {found}")
+
     def _play(self, name: str, command: Sequence[str], more: Mapping[str, str]) -> None:
+        self._start_player(Child(name, command, env={**self._env, **more}))
+
+    def _start_player(self, player: Child) -> None:
         assert self._stack is not None
-        player = Child(name, command, env={**self._env, **more})
         player.launch()
         self._stack.record(player)
         self._players.append(player)

@@ -1,10 +1,13 @@
 """The breach ledger: what was stated, where each breach stands, who acted on it. Instants are ms since 1970."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from shared.alerting.groups import Facts, Group
+from shared.ports.alerts import GroupChanges, Text
+from shared.ports.casework import Priority, Stage, Status, Work
 from shared.ports.deliveries import DeliveryRow, Planned
 from shared.wire.verdicts import Verdict
 
@@ -39,10 +42,13 @@ class Stated(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the ledger holds of a batch already: verdict ids, and the last revision of each breach."""
+    """What the ledger holds of a batch already: verdict ids, the last revision of each breach, and, where groups were asked for, those
+    with the facts that decide about them."""
 
     ids: Collection[str]
     revisions: dict[str, int]
+    groups: dict[str, Group] | None = None
+    facts: Facts | None = None
 
 
 class Changes(msgspec.Struct):
@@ -61,6 +67,9 @@ class Changes(msgspec.Struct):
     risks: dict[tuple[str, str], Stated] = {}
     inhibited: set[str] = set()
     deliveries: list[Planned] = []
+    alerts: GroupChanges = msgspec.field(default_factory=GroupChanges)
+    now: int = 0  # when it was decided
+    texts: dict[str, Text] = {}  # filled by the ledger: verdicts that deliveries show and that are not among `statements`
 
 
 Decide = Callable[[Known], Changes]
@@ -94,6 +103,12 @@ class BreachRow(msgspec.Struct, kw_only=True, frozen=True):
     final: bool
     acknowledged_at: int | None
     acknowledged_by: str | None
+    status: Status = "open"  # by stage, standing and acknowledgement; the others are what people made of it
+    stage: Stage = "open"
+    category: str | None = None
+    priority: Priority | None = None
+    owner: str | None = None
+    work: Work = Work()
 
 
 class RiskRow(msgspec.Struct, kw_only=True, frozen=True):
@@ -140,6 +155,7 @@ class ActionRow(NamedTuple):
     role: str
     action: str
     text: str
+    changes: dict[str, list[Any]] | None = None  # field to what it was and what it is
 
 
 class Case(NamedTuple):
@@ -161,6 +177,10 @@ class Wanted(msgspec.Struct, kw_only=True, frozen=True):
     severity: str | None = None
     acknowledged: bool | None = None
     since: int | None = None  # changed at or after
+    status: Status | None = None
+    owner: str | None = None
+    priority: Priority | None = None
+    category: str | None = None
 
 
 class Count(NamedTuple):
@@ -184,8 +204,12 @@ class Totals(NamedTuple):
 class Ledger(Protocol):
     """Every method raises LedgerUnavailable while the database is away, in bounded time."""
 
-    async def record(self, verdict_ids: Sequence[str], breach_ids: Sequence[str], decide: Decide, lease_until: int) -> Changes:
+    async def record(
+        self, verdict_ids: Sequence[str], breach_ids: Sequence[str], decide: Decide, lease_until: int, groups: Sequence[str] | None = None
+    ) -> Changes:
         """One transaction: give `decide` what is known of these ids, write the changes that it returns, return them.
+
+        `groups`: keys of the alert groups that the batch may touch; those that hold one of the breaches come beside them.
 
         Concurrent calls over the same breaches take turns. New deliveries are not claimable before `lease_until`: until then
         they are the caller's, from memory. Raises LedgerRefused where the database will never take one of the rows.

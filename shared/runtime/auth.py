@@ -39,6 +39,7 @@ def require_role(*roles: str, kind: Kind | None = None) -> Callable[..., Awaitab
             raise _unauthorized(str(wrong), "invalid_token") from None
         except CredentialsUnavailable:
             raise unavailable("keys cannot be looked up right now") from None
+        request.state.credential = credential.id
         if credential.role not in roles or kind not in (None, credential.kind):
             who = f"{kind or 'key or token'} of role {' or '.join(roles)}"
             raise Problem(403, "forbidden", "Not allowed", f"needs a {who}; this is a {credential.kind} of role {credential.role}")

@@ -103,6 +103,7 @@ def server_of(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=DRAIN_S,
         server_header=False,
+        proxy_headers=False,  # the peer is who connects: what a header says of it is not believed
     )
     return _Server(config)
 

@@ -55,6 +55,9 @@ class Settings(BaseModel):
     )
     environment: str = Field("local", pattern=r"^[a-z0-9]{1,12}$", description="name of this installation, part of every key")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level that is logged")
+    failpoint: str = Field(
+        "", pattern=r"^[a-z]+(-[a-z]+)*(:[1-9][0-9]*)?$", description="for tests: the named place where the process is to die, as `name:passing`"
+    )
     max_skew_s: float = Field(300, ge=0, description="how far ahead of its arrival an event's time may lie")
     max_event_bytes: int = Field(1_000_000, ge=1_000, description="largest event, in bytes")
     max_body_bytes: int = Field(10_000_000, ge=1_000, description="largest body but NDJSON streams, in bytes after decompression")
@@ -65,6 +68,10 @@ class Settings(BaseModel):
         10_000, gt=0, description="events a second that a vendor (or a key of another role) may post for long; ten times as many at once"
     )
     body_timeout_s: float = Field(30, gt=0, description="how long ingest waits for a body, or for more of an NDJSON stream")
+    routes: Listed = Field(
+        [],
+        description="Routing file and the calendars it names: who is told what; read again when it changes; empty: all go to every channel",
+    )
     webhooks: Listed = Field([], description="URLs that get signed webhooks (Standard Webhooks), separated by commas or spaces")
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="secret of the webhooks' signatures: whsec_ and base64; empty: one kept in the home directory"
@@ -74,7 +81,22 @@ class Settings(BaseModel):
     mail_from: str = Field("slawatch@localhost", description="sender of mails")
     mail_to: Listed = Field([], description="who gets mails")
     allow_private_webhooks: bool = Field(False, description="webhooks may go to loopback and private addresses (demo, tests)")
+    proxy_addresses: Listed = Field(
+        [],
+        description="addresses or networks of the reverse proxy that signs people in to the console; empty: its headers are not believed",
+    )
+    proxy_user_header: str = Field("X-Forwarded-User", description="header in which the proxy names the person")
+    proxy_role_header: str = Field("X-Forwarded-Groups", description="header in which the proxy names the person's roles or groups")
+    proxy_roles: Listed = Field(
+        [], description="which group has which role, such as `sla-oncall=responder`; a role's own name needs no entry"
+    )
+    metrics_urls: Listed = Field(
+        [], description="what the console's health page reads, as `ingest=http://…/metrics`; empty: ingest and evaluator on this machine"
+    )
     public_url: str = Field("", description="address of the notifier as people reach it, for links; empty: its own")
+    dashboard_url: str = Field(
+        "", description="address of a dashboard for links in messages, with gaps `{vendor}`, `{agreement}`, `{objective}`; empty: no link"
+    )
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -14,7 +14,7 @@ import msgspec
 from shared.sla.clocks import ClockFold, Cycle, View
 from shared.sla.evidence import Evidence
 from shared.sla.rules import DeadlineRules, Editions
-from shared.sla.statements import Statement, breach_identity, identity
+from shared.sla.statements import Statement
 
 BREACHED: Final = ("breached", "breached_closed")
 
@@ -76,7 +76,7 @@ class Stated:
         self.warned: set[tuple[str, int | None]] = set()  # (label, target) said
         self.move: int | None = None  # when a version that says `apply_to: open` begins
         self.marks: dict[str, tuple[int, int]] = {}  # label -> where the warning lies, and the instant its timer waits for
-        self.said: set[str] = set()  # ids of clock statements, so that none is said twice
+        self.said: set[tuple[str, int | None]] = set()  # (type, revision) of what is said once
 
 
 class Outcome(NamedTuple):
@@ -236,11 +236,7 @@ class ClockBook:
         if (label, target) in stated.warned:
             return []
         stated.warned.add((label, target))
-        breach_id = self._breach_id(cycle.instance)
-        name = identity(breach_id, stated.revision, "slawatch.clock.warning", label, target)
-        return [
-            self._statement("slawatch.clock.warning", timer.instant, cycle, stated, now, statement_id=name, detail={"threshold": label})
-        ]
+        return [self._statement("slawatch.clock.warning", timer.instant, cycle, stated, now, (label, target), {"threshold": label})]
 
     def _final(self, instance: tuple[str, ...], cycle: Cycle | None, stated: Stated, timer: Timer, now: Moment) -> list[Statement]:
         horizon = timer.instant - stated.decided_at
@@ -333,11 +329,10 @@ class ClockBook:
         return self._once(f"slawatch.clock.{name}", cycle.stopped, cycle, stated, now)
 
     def _once(self, type_: str, instant: int, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
-        name = identity(self._breach_id(cycle.instance), stated.revision, type_)
-        if name in stated.said:
+        if (type_, stated.revision) in stated.said:
             return []
-        stated.said.add(name)
-        return [self._statement(type_, instant, cycle, stated, now, statement_id=name)]
+        stated.said.add((type_, stated.revision))
+        return [self._statement(type_, instant, cycle, stated, now)]
 
     def _next(self, name: str, cycle: Cycle, stated: Stated, now: Moment) -> Statement:
         spoken_of = {"closed": cycle.stopped, "retracted": stated.due}.get(name, cycle.due_now() if cycle.is_open else cycle.due)
@@ -350,9 +345,6 @@ class ClockBook:
         stated.stopped, stated.target = cycle.stopped, _target_mark(cycle)
         return self._statement(f"slawatch.breach.{name}", now.decided_at if spoken_of is None else spoken_of, cycle, stated, now)
 
-    def _breach_id(self, instance: tuple[str, ...]) -> str:
-        return breach_identity(self.agreement, self.objective, self.vendor, self.service, instance)
-
     def _statement(
         self,
         type_: str,
@@ -360,17 +352,14 @@ class ClockBook:
         cycle: Cycle,
         stated: Stated,
         now: Moment,
-        *,
-        statement_id: str | None = None,
+        marks: tuple[str | int | None, ...] = (),
         detail: dict[str, object] | None = None,
     ) -> Statement:
-        breach_id = self._breach_id(cycle.instance)
         view = cycle.view(now.log_time, stated.called)
         return Statement(
-            id=statement_id or identity(breach_id, stated.revision, type_),
             type=type_,
             time=instant,
-            breach_id=breach_id,
+            instance=cycle.instance,
             revision=stated.revision,
             agreement=self.agreement,
             version=cycle.rules.version,
@@ -393,6 +382,7 @@ class ClockBook:
             provisional=view.provisional,
             evidence=tuple(cycle.evidence),
             decided_at=now.decided_at,
+            marks=marks,
             detail=detail or {},
         )
 
@@ -400,12 +390,11 @@ class ClockBook:
         self, type_: str, instant: int, instance: tuple[str, ...], stated: Stated, now: Moment, evidence: tuple[str, ...] = ()
     ) -> Statement:
         """A statement about a breach whose cycle is not at hand."""
-        breach_id, rules = self._breach_id(instance), self.fold.editions.newest()
+        rules = self.fold.editions.newest()
         return Statement(
-            id=identity(breach_id, stated.revision, type_),
             type=type_,
             time=instant,
-            breach_id=breach_id,
+            instance=instance,
             revision=stated.revision,
             agreement=self.agreement,
             version=rules.version,
@@ -429,11 +418,11 @@ class ClockBook:
         return self._bare("slawatch.breach.retracted", stated.due or now.decided_at, instance, stated, now, proof)
 
     def _contested(self, instance: tuple[str, ...], stated: Stated, event: Evidence, now: Moment) -> list[Statement]:
-        statement = self._bare("slawatch.breach.contested", event.time, instance, stated, now, evidence=(event.id,))
-        if statement.id in stated.said:
+        type_ = "slawatch.breach.contested"
+        if (type_, stated.revision) in stated.said:
             return []
-        stated.said.add(statement.id)
-        return [statement]
+        stated.said.add((type_, stated.revision))
+        return [self._bare(type_, event.time, instance, stated, now, evidence=(event.id,))]
 
     # -- reports -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from shared.sla.books import BREACHED, Moment
 from shared.sla.rules import Ruled
-from shared.sla.statements import Statement, breach_identity, identity
+from shared.sla.statements import Statement
 
 BreachState = Literal["breached", "breached_closed"]
 _OPENS: Final = ("opened", "reopened")
@@ -19,28 +19,24 @@ class Place(NamedTuple):
     vendor: str
     service: str
 
-    def breach_id(self, *instance: str) -> str:
-        """The id of the breach of one instance of the promise."""
-        return breach_identity(self.agreement, self.objective, self.vendor, self.service, instance)
-
     def statement(
         self,
         kind: str,
         instant: int,
-        breach_id: str,
+        instance: tuple[str, ...],
         standing: "Standing",
         rules: Ruled,
         now: Moment,
         *marks: str,
         **told: Any,
     ) -> Statement:
-        """A statement of type `kind` about `instant`; `marks` tell apart statements of one type and revision; `told` as in Statement."""
+        """A statement of type `kind` about an instance of the promise; `marks` and `told` as in Statement."""
         told = {"state": standing.state or "", "severity": rules.objective.severity, **told}
         return Statement(
-            id=identity(breach_id, standing.revision, kind, *marks),
             type=kind,
             time=instant,
-            breach_id=breach_id,
+            instance=instance,
+            marks=marks,
             revision=standing.revision,
             agreement=self.agreement,
             version=rules.version,

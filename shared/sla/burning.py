@@ -99,6 +99,18 @@ class BurnWatch:
                 self._waiting[pair] = edge
                 yield i, edge
 
+    def rates(self, rules: LevelRules, instant: int, count: Count | None) -> Iterator[tuple[int, Fraction]]:
+        """(window, rate) of each window of each pair that has anything to measure, up to the bucket of an instant. `count` as in `look`."""
+        for pair in rules.burn:
+            edge, buckets = (instant // step_of(pair) + 1) * step_of(pair), self._buckets.get(pair)
+            for length in (pair.long, pair.short):
+                if count is not None:
+                    bad, total = count(edge - length, edge, rules)
+                else:
+                    bad, total = (0, 0) if buckets is None else buckets.share(edge - length, edge)
+                if total > 0 and rules.budget > 0:
+                    yield length, Fraction(bad, total) / rules.budget
+
     def look(self, rules: LevelRules, number: int, edge: int, count: Count | None) -> tuple[Onset | None, int | None]:
         """At an edge: whether a pair begins to burn, and the next edge to look at (None: when something bad happens again).
 

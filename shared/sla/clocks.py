@@ -278,7 +278,7 @@ class Cycle:
         self.mode, self.pause_start, self.cap, self.ahead = "paused", self.mark, cap, None
         # without a target there is no calendar yet that could count the cap: `_recount` does when there is
         self.cap_end = None if cap is None or self.choice is None else self.calendar.advance(self.mark, cap)
-        reason = None if self.rules.pause_reason is None else self.rules.pause_reason(event.attributes, data)
+        reason = None if self.rules.pause_reason is None else self.rules.pause_reason(event, data)
         self._note(event, "pause", "" if reason is None else str(reason))
 
     def resume(self, event: Evidence) -> None:
@@ -376,7 +376,7 @@ class Cycle:
             return
         self.rules = rules
         self.steps.append(Step(self.mark, "version", None, f"version {rules.version} applies, as if from the start"))
-        if rules.when is not None and rules.when(self.opening.attributes, data) is False:
+        if rules.when is not None and rules.when(self.opening, data) is False:
             self.mode, self.stopped, self.due = "cancelled", self.mark, None
             return
         self.choice = rules.choose(self.opening, data)
@@ -482,8 +482,9 @@ class ClockFold:
         if self.editions.moves:
             self.move_to(event.time)
         self.last = event.time
-        if event.data:
-            self.data = {**self.data, **event.data} if self.data else event.data
+        data = event.data
+        if data:
+            self.data = {**self.data, **data} if self.data else data
         cycle = self.cycles[-1] if self.cycles else None
         rules = self.editions.in_force(event) if cycle is None else cycle.rules
         if rules is None:
@@ -548,7 +549,7 @@ class ClockFold:
                 cycle.cancel(event)
 
     def _open(self, event: Evidence, rules: DeadlineRules, how: str = "start") -> None:
-        if rules.when is None or rules.when(event.attributes, self.data) is True:
+        if rules.when is None or rules.when(event, self.data) is True:
             self.cycles.append(Cycle(len(self.cycles) + 1, rules, event, self.data, how))
 
     def _open_again(self, event: Evidence, how: str) -> None:
@@ -562,14 +563,10 @@ class ClockFold:
         if cycle is None or not cycle.is_open:
             return
         rules = cycle.rules
-        if (
-            rules.when is not None
-            and rules.when(event.attributes, self.data) is False
-            and not (cycle.over and event.time > (cycle.due or 0))
-        ):
+        if rules.when is not None and rules.when(event, self.data) is False and not (cycle.over and event.time > (cycle.due or 0)):
             cycle.cancel(event, "when")
         if rules.pause_while is not None and cycle.is_open:
-            paused = rules.pause_while(event.attributes, self.data)
+            paused = rules.pause_while(event, self.data)
             if paused is True and not cycle.waiting:
                 cycle.pause(event, self.data)
             elif paused is False:

@@ -82,6 +82,17 @@ def compile_path(text: str, variables: tuple[str, str] = VARIABLES) -> Path:
     return _getter(variables.index(root), tuple(keys))
 
 
+def equality(text: str) -> tuple[str, str] | None:
+    """(field, text) of a condition of the form `data.field == "text"`; None for any other. Raises ConditionError."""
+    match _tree(text, VARIABLES):
+        case Call(function="_==_", args=(left, right)):
+            side, constant = (right, left) if isinstance(left, Const) else (left, right)
+            found = _path_of(side, VARIABLES)
+            if found is not None and found[0] == 1 and len(found[1]) == 1 and isinstance(constant, Const) and constant.kind == "string":
+                return found[1][0], str(constant.value)
+    return None
+
+
 # --- CEL itself
 
 

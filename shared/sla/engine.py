@@ -5,56 +5,113 @@ take(evidence) / activate / advance / tick  ──►  timers up to its arrival 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, cast
 
-from shared.sla.books import Book, CaseLine, ClockBook, Moment
+import msgspec
+
+from shared.sla import plain
+from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, Timer
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
-from shared.sla.levels import LevelBook, LevelLine
-from shared.sla.meters import FOREVER
-from shared.sla.promises import CaseBook, PartyBook, Promise, promise_of
-from shared.sla.rules import calendars_of
+from shared.sla.instants import FOREVER
+from shared.sla.levels import LevelBook, LevelLine, LevelNow
+from shared.sla.plain import PlainClock
+from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
+from shared.sla.rules import DeadlineRules, calendars_of
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, Bundle
-from shared.sla.timers import Fired, Timers
+from shared.sla.timers import SPARSE, Fired, Timers
 
 ClockMode = Literal["log", "event"]
 Quarantine = Literal["future", "conflict"]
+_BEFORE_ALL: Final = -FOREVER
+_SILENCE: Final[tuple[Sequence[Statement], None]] = ((), None)
 
 
 class Lane:
     """One log time and its timers: of a partition in log mode, of a vendor in event mode."""
 
-    __slots__ = ("log_time", "timers")
+    __slots__ = ("seen", "timers")
 
-    def __init__(self) -> None:
-        self.log_time: int | None = None
-        self.timers = Timers()
+    def __init__(self, timers: Timers) -> None:
+        self.seen = _BEFORE_ALL  # the largest arrival
+        self.timers = timers
+
+    @property
+    def log_time(self) -> int | None:
+        """The largest arrival seen; None before the first record."""
+        return None if self.seen == _BEFORE_ALL else self.seen
 
     def reach(self, arrival: int) -> int:
         """Log time once a record of this arrival is folded: it never goes back."""
-        return arrival if self.log_time is None else max(arrival, self.log_time)
+        return max(arrival, self.seen)
 
 
-class Case:
-    """All evidence of one (vendor, service, subject), in order of arrival, and its books."""
+class Case(msgspec.Struct, eq=False):
+    """All evidence of one (vendor, service, subject), in order of arrival, and what is kept of it under each promise of its desk."""
 
-    __slots__ = ("books", "events")
+    desk: "Desk"
+    events: list[Evidence]
+    books: list[CaseBook | PlainClock | None]
 
-    def __init__(self) -> None:
-        self.events: list[Evidence] = []
-        self.books: dict[tuple[str, ...], CaseBook] = {}
+    # -- as one that leaves reminders (see `timers`): only plain clocks do
+
+    def timers(self, start: int, end: int) -> Iterable[Timer]:
+        """What its plain clocks wait for."""
+        found: list[Timer] = []
+        for place, book in enumerate(self.books):
+            if book.__class__ is PlainClock and book.state is not plain.MET:
+                found += plain.timers(book, self.desk.promises[place], self.events, start, end)
+        return found
+
+    def place_of(self, timer: Timer) -> int:
+        """Which of its books a timer is for."""
+        agreement, objective = timer.key[:2]
+        promises = self.desk.promises
+        return next(i for i, p in enumerate(promises) if (p.agreement, p.name, p.kind) == (agreement, objective, "deadline"))
 
 
-class Party:
-    """One (vendor, service): the books of what is counted over all its cases."""
+class Desk:
+    """One (vendor, service): its cases, the promises that concern it, and the books of what is counted over all its cases."""
 
-    __slots__ = ("books", "first")
+    __slots__ = ("books", "cases", "first", "lane", "over_cases", "promises", "rulings", "service", "vendor", "watched")
 
-    def __init__(self) -> None:
+    def __init__(self, vendor: str, service: str, lane: Lane) -> None:
+        self.vendor, self.service, self.lane = vendor, service, lane
+        self.cases: dict[str, Case] = {}
         self.first: int | None = None  # the time of its first event
-        self.books: dict[tuple[str, ...], PartyBook] = {}
+        self.books: dict[Key, PartyBook] = {}
+        self.promises: tuple[Promise, ...] = ()  # kept case by case
+        self.rulings: tuple[tuple[DeadlineRules | None, int, int], ...] = ()  # of each: rules of plain clocks that start in [from, to)
+        self.watched: tuple[bool, ...] = ()  # of each: whether a ratio counts its outcomes
+        self.over_cases: tuple[Promise, ...] = ()
+
+    def concern(self, promises: Iterable[Promise], watchers: Iterable[tuple[str, str]], *, with_plain: bool) -> None:
+        """Take up the promises that concern it; cases keep their books."""
+        mine = [promise for promise in promises if promise.concerns(self.vendor, self.service)]
+        before, self.promises = self.promises, tuple(promise for promise in mine if promise.is_of_cases)
+        self.over_cases = tuple(promise for promise in mine if not promise.is_of_cases)
+        self.rulings = tuple(promise.plain_ruling(self.vendor, self.service) if with_plain else _NEVER_PLAIN for promise in self.promises)
+        self.watched = tuple((promise.agreement, promise.name) in watchers for promise in self.promises)
+        if before != self.promises:
+            for case in self.cases.values():
+                kept = dict(zip(before, case.books, strict=True))
+                case.books = [kept.get(promise) for promise in self.promises]
+
+
+_NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
+
+
+class Vendor:
+    """One vendor: its log time, what it has posted, its desks."""
+
+    __slots__ = ("desks", "lane", "posted")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.posted: dict[str, dict[str, Evidence]] = {}  # by source and id
+        self.desks: dict[str, Desk] = {}
 
 
 class Refused:
@@ -66,63 +123,110 @@ class Refused:
         self.reason, self.detail = reason, detail
 
 
-class Concerned:
-    """The promises that concern one (vendor, service): those kept case by case, and those counted over all cases."""
-
-    __slots__ = ("of_cases", "of_parties")
-
-    def __init__(self, promises: list[Promise]) -> None:
-        self.of_cases = tuple(promise for promise in promises if promise.is_of_cases)
-        self.of_parties = tuple(promise for promise in promises if not promise.is_of_cases)
-
-
 class Engine:
     """One partition's state in log mode; all vendors' in event mode (replay, backfill)."""
 
-    def __init__(self, clock: ClockMode = "log", *, max_skew: int = 300_000, owns: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self, clock: ClockMode = "log", *, max_skew: int = 300_000, owns: Callable[[str], bool] | None = None, with_plain: bool = True
+    ) -> None:
         """`max_skew` ms; `owns`: whether a vendor's events come here, so that what a vendor that never posts owes is called here.
 
-        Left out: in event mode all vendors' do; in log mode a vendor is known by its first event.
+        Left out: in event mode all vendors' do; in log mode a vendor is known by its first event. `with_plain=False` leaves out the
+        fast path, to compare with.
         """
         self._event_mode = clock == "event"
         self._max_skew = max_skew
         self._owns = owns
-        self._objectives: dict[tuple[str, ...], Promise] = {}
-        self._matching: dict[tuple[str, str], Concerned] = {}
+        self._with_plain = with_plain
+        self._promises: dict[Key, Promise] = {}
         self._watchers: dict[tuple[str, str], list[Promise]] = {}  # (agreement, objective) -> the ratios over it
-        self._parties: dict[tuple[str, str], Party] = {}
         self._activations: dict[str, int] = {}
-        self._lanes: dict[str, Lane] = {}
-        self._cases: dict[tuple[str, str, str], Case] = {}
-        self._ids: dict[tuple[str, str, str], tuple[bytes, str, str]] = {}  # (vendor, source, id) -> digest, service, case
+        self._lane = Lane(Timers())  # log mode: of all vendors
+        self._vendors: dict[str, Vendor] = {}
         self._superseded: set[tuple[str, str, str]] = set()
-        self.counts: Counter[str] = Counter()  # events_read, duplicates, quarantined, late
+        self._known = 0  # how many activations were folded
+        self._read = self._duplicates = self._quarantined = self._late = 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        """events_read, duplicates, quarantined, late."""
+        return Counter(events_read=self._read, duplicates=self._duplicates, quarantined=self._quarantined, late=self._late)
+
+    # -- who ---------------------------------------------------------------------------------------------------------
+
+    def _vendor(self, name: str) -> Vendor:
+        vendor = self._vendors.get(name)
+        if vendor is None:
+            vendor = self._vendors[name] = Vendor(Lane(Timers(SPARSE)) if self._event_mode else self._lane)
+        return vendor
+
+    def _desk(self, vendor: str, service: str) -> Desk:
+        holder = self._vendor(vendor)
+        desk = holder.desks.get(service)
+        if desk is None:
+            desk = holder.desks[service] = Desk(vendor, service, holder.lane)
+            self._concern(desk)
+        return desk
+
+    def _concern(self, desk: Desk) -> None:
+        desk.concern([promise for _, promise in sorted(self._promises.items())], self._watchers, with_plain=self._with_plain)
+
+    def _desks(self) -> Iterator[Desk]:
+        for _, vendor in sorted(self._vendors.items()):
+            for _, desk in sorted(vendor.desks.items()):
+                yield desk
+
+    def _lanes(self, vendor: str | None = None) -> list[Lane]:
+        """All lanes, or that of a vendor; none before its first record."""
+        if not self._event_mode:
+            return [self._lane]
+        if vendor is not None:
+            return [self._vendors[vendor].lane] if vendor in self._vendors else []
+        return [vendor.lane for _, vendor in sorted(self._vendors.items())]
 
     # -- time ----------------------------------------------------------------------------------------------------
-
-    def _lane(self, vendor: str) -> Lane:
-        key = vendor if self._event_mode else ""
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane()
-        return lane
 
     def _pass_time(self, lane: Lane, arrival: int) -> list[Statement]:
         """Fire what is to be called before `arrival` (at equality the record goes first), then move log time."""
         until = lane.reach(arrival)
         said = [statement for fired in lane.timers.until(until) for statement in self._call(lane, fired)]
-        lane.log_time = until
+        lane.seen = until
         return said
 
     def _call(self, lane: Lane, fired: Fired) -> list[Statement]:
         now = Moment(fired.at, None, self._event_mode)
-        said = fired.book.fire(fired.timer, now, lane.timers.arm)
-        if self._watchers:
-            said += self._pass_on(fired.book, lane, now)
+        book, timer = fired.book, fired.timer
+        if isinstance(book, Case):
+            said = self._call_case(book, timer, now)
+        else:
+            woken = cast(Book, book)
+            said = woken.fire(timer, now, lane.timers.arm)
+            if self._watchers:
+                said += self._pass_on(woken, lane, now)
         if fired.held is not None:
             for statement in said:
                 statement.detail = {**statement.detail, "held": fired.held.told()}
         return said
+
+    def _call_case(self, case: Case, timer: Timer, now: Moment) -> list[Statement]:
+        """A timer for what was a plain clock when its time came near."""
+        place = case.place_of(timer)
+        clock, promise, lane = case.books[place], case.desk.promises[place], case.desk.lane
+        if not isinstance(clock, PlainClock):
+            assert isinstance(clock, ClockBook)
+            said = clock.fire(timer, now, lane.timers.arm)
+            return said + self._pass_on(clock, lane, now)
+        if timer.what == "due" and not clock.rules.warnings:
+            if clock.state is not plain.RUNNING or clock.due != timer.instant:
+                return []
+            clock.state = plain.BREACHED
+            lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)
+            said = [plain.opened(clock, promise, case.events, now.decided_at)]
+            return said + self._tell_watchers(case, place, clock, now) if case.desk.watched[place] else said
+        if not any(waiting == timer for waiting in plain.timers(clock, promise, case.events, timer.call_at, timer.call_at + 1)):
+            return []
+        book = self._unfold(case, place)
+        return book.fire(timer, now, lane.timers.arm) + self._pass_on(book, lane, now)
 
     def _now(self, lane: Lane) -> Moment:
         """Log time of a lane as it stands, for what no event's arrival decides."""
@@ -133,9 +237,8 @@ class Engine:
 
         Returns what is stated, and whether timers are left: what many timers say can so be taken in slices, before the record itself.
         """
-        names = sorted(self._lanes) if vendor is None else [vendor if self._event_mode else ""]
         said: list[Statement] = []
-        for lane in (self._lanes[name] for name in names if name in self._lanes):
+        for lane in self._lanes(vendor):
             for fired in lane.timers.until(lane.reach(arrival)):
                 said += self._call(lane, fired)
                 limit -= 1
@@ -143,50 +246,48 @@ class Engine:
                     return said, True
         return said, False
 
+    def is_quiet(self, arrival: int, vendor: str | None = None) -> bool:
+        """Whether a record of this arrival fires no timer at all (event mode: a record of this vendor)."""
+        return all(lane.timers.next_at >= lane.reach(arrival) for lane in self._lanes(vendor))
+
     @property
     def wake_at(self) -> int | None:
         """The earliest instant after which a record makes a timer fire; None: nothing waits."""
-        return min((wake for lane in self._lanes.values() if (wake := lane.timers.wake_at) is not None), default=None)
+        return min((wake for lane in self._lanes() if (wake := lane.timers.wake_at) is not None), default=None)
 
     @property
     def last_pulse(self) -> int | None:
         """Log mode: log time at the last pulse; None before the first."""
-        return None if self._event_mode else self._lane("").timers.door.last_pulse
+        return self._lane.timers.door.last_pulse
 
     @property
     def held(self) -> int:
         """How many timers wait for our own door to open (engine.md, "Blind time")."""
-        return sum(lane.timers.held for lane in self._lanes.values())
+        return sum(lane.timers.held for lane in self._lanes())
 
     @property
     def log_time(self) -> int | None:
         """The largest arrival seen, over all lanes; None before the first record."""
-        return max((lane.log_time for lane in self._lanes.values() if lane.log_time is not None), default=None)
+        return max((lane.log_time for lane in self._lanes() if lane.log_time is not None), default=None)
 
     def tick(self, arrival: int) -> list[Statement]:
         """Log mode: a record that carries nothing but its arrival."""
-        return self._pass_time(self._lane(""), arrival)
+        return self._pass_time(self._lane, arrival)
 
     def pulse(self, arrival: int) -> list[Statement]:
         """Log mode: a record that says our own door is open."""
-        lane = self._lane("")
-        said = self._pass_time(lane, arrival)
-        lane.timers.pulse(lane.reach(arrival))
+        said = self._pass_time(self._lane, arrival)
+        self._lane.timers.pulse(self._lane.seen)
         return said
 
     def advance(self, to: int, vendor: str | None = None) -> list[Statement]:
         """Event mode: log time moves to `to`, of one vendor or of all that were seen."""
-        lanes = [self._lane(vendor)] if vendor is not None else [self._lanes[name] for name in sorted(self._lanes)]
+        lanes = self._lanes() if vendor is None else [self._vendor(vendor).lane]
         return [statement for lane in lanes for statement in self._pass_time(lane, to)]
 
     def settle(self) -> list[Statement]:
         """The end of a history: fire what log time has passed already (late evidence may have armed it)."""
-        said: list[Statement] = []
-        for name in sorted(self._lanes):
-            lane = self._lanes[name]
-            if lane.log_time is not None:
-                said += self._pass_time(lane, lane.log_time)
-        return said
+        return [statement for lane in self._lanes() if lane.log_time is not None for statement in self._pass_time(lane, lane.seen)]
 
     # -- agreements ----------------------------------------------------------------------------------------------
 
@@ -197,32 +298,41 @@ class Engine:
         `apply_to: open`, open clocks go on under it from its arrival, or from `effective.from` if that is later; event mode, where
         arrivals say nothing, takes its log time instead.
         """
-        said = [] if arrival is None or self._event_mode else self._pass_time(self._lane(""), arrival)
+        said = [] if arrival is None or self._event_mode else self._pass_time(self._lane, arrival)
         if activation_id in self._activations:
             return said
         ordinal = 0 if arrival is None else len(self._activations) + 1
         self._activations[activation_id] = ordinal
-        since = None if arrival is None or restate else self.log_time if self._event_mode else self._lane("").log_time
+        self._known = len(self._activations)
+        since = None if arrival is None or restate else self.log_time
         agreement, calendars = bundle.agreement, calendars_of(bundle)
         for objective in agreement.objectives:
-            promise = promise_of(self._objectives, agreement, objective)
+            promise = promise_of(self._promises, agreement, objective)
             promise.add(0 if restate else ordinal, agreement, objective, calendars, since)
             if promise.over is not None:
                 watchers = self._watchers.setdefault((agreement.name, promise.over), [])
                 watchers += [] if promise in watchers else [promise]
-        self._matching.clear()
+        for desk in self._desks():
+            self._concern(desk)
         said += self._restate(agreement) if restate else self._begin(agreement)
         return said + (self._move(agreement) if agreement.apply_to == "open" and not restate else [])
+
+    def _books(self, agreement: Agreement) -> Iterator[tuple[Case, int, Promise]]:
+        """Where the promises of an agreement stand in each case: (case, place, promise)."""
+        for desk in self._desks():
+            places = [(i, promise) for i, promise in enumerate(desk.promises) if promise.agreement == agreement.name]
+            for _, case in sorted(desk.cases.items()) if places else ():
+                for place, promise in places:
+                    yield case, place, promise
 
     def _move(self, agreement: Agreement) -> list[Statement]:
         """Open clocks go on under a version that says `apply_to: open`, now if it has begun."""
         said: list[Statement] = []
-        for (vendor, _, _), case in sorted(self._cases.items()):
-            lane = self._lane(vendor)
-            now = self._now(lane)
-            for book in case.books.values():
-                if book.agreement == agreement.name and isinstance(book, ClockBook):
-                    said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
+        for case, place, promise in self._books(agreement):
+            if promise.kind == "deadline" and case.books[place] is not None:
+                lane = case.desk.lane
+                now, book = self._now(lane), self._book(case, place)
+                said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
         return said
 
     def _begin(self, agreement: Agreement) -> list[Statement]:
@@ -230,18 +340,17 @@ class Engine:
         said: list[Statement] = []
         for (vendor, service), promise in self._named(agreement):
             if self._event_mode if self._owns is None else self._owns(vendor):
-                self._party_book(self._party(vendor, service), promise, vendor, service)
-        for (vendor, _), party in sorted(self._parties.items()):
-            lane = self._lane(vendor)
-            now = self._now(lane)
-            for book in list(party.books.values()):
+                self._party_book(self._desk(vendor, service), promise)
+        for desk in self._desks():
+            now = self._now(desk.lane)
+            for book in list(desk.books.values()):
                 if book.agreement == agreement.name:
-                    said += book.begin(now, lane.timers.arm) + self._pass_on(book, lane, now)
+                    said += book.begin(now, desk.lane.timers.arm) + self._pass_on(book, desk.lane, now)
         return said
 
     def _named(self, agreement: Agreement) -> Iterator[tuple[tuple[str, str], Promise]]:
         """((vendor, service), promise) of the recurring deliverables of those an agreement names."""
-        for promise in self._objectives.values():
+        for promise in self._promises.values():
             if promise.agreement == agreement.name and promise.kind == "heartbeat" and not {"*"} & {*agreement.vendor, *agreement.service}:
                 for vendor in agreement.vendor:
                     for service in agreement.service:
@@ -249,230 +358,373 @@ class Engine:
 
     def _restate(self, agreement: Agreement) -> list[Statement]:
         said = self._begin(agreement)
-        for (vendor, _), party in sorted(self._parties.items()):
-            lane = self._lane(vendor)
+        for desk in self._desks():
+            for kept in list(desk.books.values()):
+                if kept.agreement == agreement.name:
+                    said += kept.restate(self._now(desk.lane), desk.lane.timers.arm)
+        for desk in self._desks():
+            lane = desk.lane
             now = self._now(lane)
-            for book in list(party.books.values()):
-                if book.agreement == agreement.name:
-                    said += book.restate(now, lane.timers.arm)
-        for (vendor, service, _), case in sorted(self._cases.items()):
-            lane = self._lane(vendor)
-            now = self._now(lane)
-            concerned = self._concerned(vendor, service)
-            for promise in concerned.of_cases:
-                if promise.agreement == agreement.name and case.events:
-                    of_case = self._book(case, promise, case.events[0])
-                    said += of_case.renew(case.events, now, lane.timers.arm) + self._pass_on(of_case, lane, now)
-            for promise in concerned.of_parties:
-                if promise.agreement == agreement.name:
-                    said += self._tell_again(case, promise, lane, now)
+            for _, case in sorted(desk.cases.items()):
+                for place, promise in enumerate(desk.promises):
+                    if promise.agreement == agreement.name and case.events:
+                        book = self._book(case, place)
+                        said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
+                for promise in desk.over_cases:
+                    if promise.agreement == agreement.name:
+                        said += self._tell_again(case, promise, now)
         return said
 
-    def _tell_again(self, case: Case, promise: Promise, lane: Lane, now: Moment) -> list[Statement]:
+    def _tell_again(self, case: Case, promise: Promise, now: Moment) -> list[Statement]:
         """Fold a case's evidence into a book that has forgotten it."""
         said: list[Statement] = []
+        desk = case.desk
+        book = self._party_book(desk, promise)
         for i, event in enumerate(case.events):
-            party = self._party(event.vendor, event.service)
-            book = self._party_book(party, promise, event.vendor, event.service)
-            said += book.take(event, case.events[: i + 1], event.time if party.first is None else party.first, now, lane.timers.arm)
-            said += self._pass_on(book, lane, now)
+            first = event.time if desk.first is None else desk.first
+            said += book.take(event, case.events[: i + 1], first, now, desk.lane.timers.arm)
+            said += self._pass_on(book, desk.lane, now)
         return said
-
-    def _concerned(self, vendor: str, service: str) -> Concerned:
-        found = self._matching.get((vendor, service))
-        if found is None:
-            found = Concerned([promise for _, promise in sorted(self._objectives.items()) if promise.concerns(vendor, service)])
-            self._matching[vendor, service] = found
-        return found
 
     @property
     def objectives(self) -> list[tuple[str, str]]:
         """(agreement, objective) of all that is in the books."""
-        return sorted({(promise.agreement, promise.name) for promise in self._objectives.values()})
+        return sorted({(promise.agreement, promise.name) for promise in self._promises.values()})
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
-    def take(self, event: Evidence, arrival: int | None = None) -> tuple[list[Statement], Refused | None]:
-        """Fold one event. `arrival` is its record's; event mode takes the event's own time instead.
+    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Statement], Refused | None]:
+        """Fold one event. `arrival` is its record's; event mode takes the event's own time instead. `stamped`: the broker's stamp, of
+        which less may be believed (`broker_time`): an event is not of the future because a leap is held.
 
         Returns what is stated, and why the event was refused, if it was.
         """
-        self.counts["events_read"] += 1
-        if self._event_mode or arrival is None:
-            arrival = event.time
-        lane = self._lane(event.vendor)
-        if not self._event_mode and event.time > arrival + self._max_skew:
+        time, event_mode = event.time, self._event_mode
+        self._read += 1
+        if event_mode or arrival is None:
+            arrival = time
+        vendor = self._vendors.get(event.vendor) or self._vendor(event.vendor)
+        lane = vendor.lane
+        said: list[Statement] | None = None
+        if arrival > lane.seen:
+            if lane.timers.next_at < arrival:
+                said = self._pass_time(lane, arrival)
+            lane.seen = arrival
+        elif lane.timers.next_at < lane.seen:
             said = self._pass_time(lane, arrival)
-            return said, self._refuse("future", f"its time lies {(event.time - arrival) / 1000:g} s ahead of its arrival")
-        said = self._pass_time(lane, arrival)
-        identity = (event.vendor, event.source, event.id)
-        known = self._ids.get(identity)
+        if time > arrival + self._max_skew and (stamped is None or time > stamped + self._max_skew):
+            return said or (), self._refuse("future", f"its time lies {(time - arrival) / 1000:g} s ahead of its arrival")
+        posted = vendor.posted.get(event.source)
+        if posted is None:
+            posted = vendor.posted[event.source] = {}
+        known = posted.get(event.id)
         if known is not None:
-            if known[0] == event.digest:
-                self.counts["duplicates"] += 1
-                return said, None
-            return said, self._refuse("conflict", "an event of this vendor, source and id with other content stands already")
-        self._ids[identity] = (event.digest, event.service, event.case)
-        event.arrival, event.known = arrival, len(self._activations)
-        now = Moment(lane.log_time or arrival, arrival, self._event_mode)
-        superseded = self._supersede(event)
-        if identity not in self._superseded:
-            said += self._fold(event, lane, now, superseded)
-        elif superseded is not None:
-            said += self._renew(event, superseded, lane, now)
-        return said, None
+            if known.says_the_same(event):
+                self._duplicates += 1
+                return said or (), None
+            return said or (), self._refuse("conflict", "an event of this vendor, source and id with other content stands already")
+        posted[event.id] = event
+        event.arrival, event.known = arrival, self._known
+        if event.replaces is not None or self._superseded:
+            return [*(said or ()), *self._take_superseding(event, lane, arrival)], None
+        desk = vendor.desks.get(event.service) or self._desk(event.vendor, event.service)
+        found = self._fold(event, desk, arrival)
+        if found is not None:
+            return ([*said, *found] if said else found), None
+        return (said, None) if said else _SILENCE
 
     def _refuse(self, reason: Quarantine, detail: str) -> Refused:
-        self.counts["quarantined"] += 1
+        self._quarantined += 1
         return Refused(reason, detail)
 
-    def _fold(self, event: Evidence, lane: Lane, now: Moment, superseded: Evidence | None) -> list[Statement]:
-        place = (event.vendor, event.service, event.case)
-        case = self._cases.get(place)
+    def _take_superseding(self, event: Evidence, lane: Lane, arrival: int) -> list[Statement]:
+        """Fold an event that replaces another, or may have been replaced before it came."""
+        superseded = self._supersede(event)
+        if (event.vendor, event.source, event.id) in self._superseded:
+            return [] if superseded is None else self._renew(event, superseded, lane, arrival)
+        desk = self._desk(event.vendor, event.service)
+        if superseded is None or (superseded.service, superseded.case) == (event.service, event.case):
+            return self._fold(event, desk, arrival, superseded) or []
+        return self._renew(event, superseded, lane, arrival) + (self._fold(event, desk, arrival) or [])
+
+    def _fold(self, event: Evidence, desk: Desk, arrival: int, superseded: Evidence | None = None) -> list[Statement] | None:
+        """Fold an event into its case: by the fast path where all goes in order and the clocks are plain."""
+        case = desk.cases.get(event.case)
         if case is None:
-            case = self._cases[place] = Case()
-        case.events.append(event)
-        said: list[Statement] = []
-        if superseded is not None and (superseded.service, superseded.case) != place[1:]:
-            said += self._renew(event, superseded, lane, now)
-            superseded = None
-        concerned = self._concerned(event.vendor, event.service)
-        for promise in concerned.of_cases:
-            book = self._book(case, promise, event)
-            refused = len(book.excluded)
-            said += book.take(event, case.events, now, lane.timers.arm, superseded)
-            self.counts["late"] += len(book.excluded) - refused
-            if self._watchers:
-                said += self._pass_on(book, lane, now)
-        if concerned.of_parties:
-            said += self._fold_over_cases(event, case, concerned.of_parties, lane, now, superseded)
+            event.vendor, event.service = desk.vendor, desk.service  # one text for all
+            case = desk.cases[event.case] = Case(desk, [event], [None] * len(desk.promises))
+        elif superseded is None and case.events and event.time > (last := case.events[-1]).time:
+            event.vendor, event.service, event.case = last.vendor, last.service, last.case
+            if event.content == last.content:
+                event.content = last.content  # many sources repeat the case's data in every event
+            case.events.append(event)
+        else:
+            self._unfold_all(case)
+            case.events.append(event)
+            return self._fold_at_length(event, case, arrival, superseded)
+        said: list[Statement] | None = None
+        for place, book in enumerate(case.books):
+            if book.__class__ is PlainClock:
+                found = self._step(case, place, book, event, arrival)
+            elif book is None:
+                found = self._start(case, place, event, arrival)
+            else:
+                found = self._fold_one(event, case, place, book, arrival, None)  # type: ignore[arg-type]  # likewise
+            if found:
+                said = found if said is None else said + found
+        if desk.over_cases:
+            found = self._fold_over_cases(event, case, desk.over_cases, Moment(desk.lane.seen, arrival, self._event_mode), None)
+            if found:
+                said = found if said is None else said + found
+        return said
+
+    def _start(self, case: Case, place: int, event: Evidence, arrival: int) -> list[Statement] | None:
+        """The case's next event in order, where no clock runs yet."""
+        desk, events = case.desk, case.events
+        rules, begin, end = desk.rulings[place]
+        if rules is None or not begin <= event.time < end:
+            return self._fold_one(event, case, place, None, arrival, None)
+        act = rules.acts.get(event.type)
+        if act is plain.START:
+            earlier = events[:-1] if len(events) > 1 else None
+            clock = plain.start(rules, event, earlier, None if self._event_mode else arrival)
+            if clock is not None:
+                case.books[place] = clock
+                desk.lane.timers.remind(clock.due + rules.grace, case)  # type: ignore[operator]  # it runs
+                if rules.warnings:
+                    self._remind_of_warnings(case, clock)
+                return None
+        elif act is not plain.UNFOLD:
+            return None  # there is no clock yet for it to act on
+        return self._fold_one(event, case, place, None, arrival, None)
+
+    def _step(self, case: Case, place: int, clock: PlainClock, event: Evidence, arrival: int) -> list[Statement] | None:
+        """Let the case's next event in order act on a plain clock."""
+        events, rules, before = case.events, clock.rules, clock.state
+        if not plain.step(clock, rules.acts.get(event.type), event, events, None if self._event_mode else arrival):
+            return self._fold_one(event, case, place, self._unfold(case, place, events[:-1]), arrival, None)
+        after = clock.state
+        if after is before or after is plain.PAUSED:
+            return None
+        desk = case.desk
+        if after is plain.RUNNING:
+            desk.lane.timers.remind(clock.due + rules.grace, case)  # type: ignore[operator]  # it runs
+            if rules.warnings:
+                self._remind_of_warnings(case, clock)
+            return None
+        promise, decided_at = desk.promises[place], desk.lane.seen
+        if after is plain.MET:
+            said = [plain.met(clock, promise, events, decided_at)]
+        else:
+            said = [] if before is plain.BREACHED else [plain.opened(clock, promise, events, decided_at)]
+            said.append(plain.closed(clock, promise, events, decided_at))
+            desk.lane.timers.remind(decided_at + rules.agreement.horizon, case)
+        if desk.watched[place] and before is not plain.BREACHED:
+            said += self._tell_watchers(case, place, clock, Moment(decided_at, arrival, self._event_mode))
         return said
 
     @staticmethod
-    def _book(case: Case, promise: Promise, event: Evidence) -> CaseBook:
-        book = case.books.get(promise.key)
+    def _remind_of_warnings(case: Case, clock: PlainClock) -> None:
+        for _, instant in plain.warnings(clock):
+            case.desk.lane.timers.remind(instant + clock.rules.grace, case)
+
+    def _tell_watchers(self, case: Case, place: int, clock: PlainClock, now: Moment) -> list[Statement]:
+        desk, promise = case.desk, case.desk.promises[place]
+        outcomes = plain.outcome(clock, case.events)
+        return self._hear(desk, promise.agreement, promise.name, [(case.events[0].case, outcomes)], now)
+
+    # -- beyond the fast path ------------------------------------------------------------------------------------
+
+    def _unfold(self, case: Case, place: int, events: list[Evidence] | None = None) -> ClockBook:
+        """Make a book of a plain clock. `events`: what it has folded.
+
+        Timers that were made of its reminders find the book by its case; reminders are for plain clocks only, so the rest become timers.
+        """
+        clock, promise = case.books[place], case.desk.promises[place]
+        assert isinstance(clock, PlainClock)
+        events = case.events if events is None else events
+        book = case.books[place] = plain.unfold(clock, promise, events)
+        timers = case.desk.lane.timers
+        for timer in plain.timers(clock, promise, events, timers.opened_until, FOREVER):
+            timers.arm(timer, book)
+        return book
+
+    def _unfold_all(self, case: Case) -> None:
+        """Before something is folded that is not the case's next event in order."""
+        for place, book in enumerate(case.books):
+            if book.__class__ is PlainClock:
+                self._unfold(case, place)
+
+    def _book(self, case: Case, place: int) -> CaseBook:
+        """The book of a promise in a case, opened or unfolded if need be."""
+        book = case.books[place]
+        if isinstance(book, PlainClock):
+            return self._unfold(case, place)
         if book is None:
-            book = case.books[promise.key] = promise.open_case(event)
+            book = case.books[place] = case.desk.promises[place].open_case(case.events[0])
+        return book
+
+    def _fold_at_length(self, event: Evidence, case: Case, arrival: int, superseded: Evidence | None) -> list[Statement]:
+        """Fold an event, which is in its case already, into all books."""
+        said: list[Statement] = []
+        for place, book in enumerate(case.books):
+            assert not isinstance(book, PlainClock)
+            said += self._fold_one(event, case, place, book, arrival, superseded)
+        if case.desk.over_cases:
+            now = Moment(case.desk.lane.seen, arrival, self._event_mode)
+            said += self._fold_over_cases(event, case, case.desk.over_cases, now, superseded)
+        return said
+
+    def _fold_one(
+        self, event: Evidence, case: Case, place: int, book: CaseBook | None, arrival: int, superseded: Evidence | None
+    ) -> list[Statement]:
+        lane = case.desk.lane
+        if book is None:
+            book = case.books[place] = case.desk.promises[place].open_case(event)
             earlier = [e for e in case.events if e is not event]
             if earlier:
                 book.begin(earlier)
-        return book
+        now = Moment(lane.seen, arrival, self._event_mode)
+        refused = len(book.excluded)
+        said = book.take(event, case.events, now, lane.timers.arm, superseded)
+        self._late += len(book.excluded) - refused
+        if self._watchers:
+            said += self._pass_on(book, lane, now)
+        return said
 
     # -- what counts over all cases ------------------------------------------------------------------------------
 
-    def _party(self, vendor: str, service: str) -> Party:
-        party = self._parties.get((vendor, service))
-        if party is None:
-            party = self._parties[vendor, service] = Party()
-        return party
-
     @staticmethod
-    def _party_book(party: Party, promise: Promise, vendor: str, service: str) -> PartyBook:
-        book = party.books.get(promise.key)
+    def _party_book(desk: Desk, promise: Promise) -> PartyBook:
+        book = desk.books.get(promise.key)
         if book is None:
-            book = party.books[promise.key] = promise.open_party(vendor, service)
+            book = desk.books[promise.key] = promise.open_party(desk.vendor, desk.service)
         return book
 
     def _fold_over_cases(
-        self, event: Evidence, case: Case, promises: tuple[Promise, ...], lane: Lane, now: Moment, superseded: Evidence | None
+        self, event: Evidence, case: Case, promises: tuple[Promise, ...], now: Moment, superseded: Evidence | None
     ) -> list[Statement]:
         """Fold evidence into the books of its (vendor, service); where it supersedes other evidence, of that one's."""
-        of = event if superseded is None else superseded
-        party = self._party(of.vendor, of.service)
-        if superseded is not None and superseded.time == party.first:
-            cases = (other for (vendor, service, _), other in self._cases.items() if (vendor, service) == (of.vendor, of.service))
-            party.first = min((e.time for other in cases for e in other.events), default=None)
-        if case.events and case.events[-1] is event and (party.first is None or event.time < party.first):
-            party.first = event.time
+        desk = case.desk
+        lane = desk.lane
+        if superseded is not None and superseded.time == desk.first:
+            desk.first = min((e.time for other in desk.cases.values() for e in other.events), default=None)
+        if case.events and case.events[-1] is event and (desk.first is None or event.time < desk.first):
+            desk.first = event.time
+        first = FOREVER if desk.first is None else desk.first
         said: list[Statement] = []
         for promise in promises:
-            is_new = promise.key not in party.books
-            book = self._party_book(party, promise, of.vendor, of.service)
+            is_new = promise.key not in desk.books
+            book = self._party_book(desk, promise)
             if is_new:
                 book.begin(now, lane.timers.arm)
             refused = len(book.excluded)
-            first = FOREVER if party.first is None else party.first
             said += book.take(event, case.events, first, now, lane.timers.arm, superseded)
-            self.counts["late"] += len(book.excluded) - refused
+            self._late += len(book.excluded) - refused
             if self._watchers:
                 said += self._pass_on(book, lane, now)
         return said
 
     def _pass_on(self, book: Book, lane: Lane, now: Moment) -> list[Statement]:
         """Tell the ratios over an objective how its clocks or slots stand."""
-        watchers = self._watchers.get((book.agreement, book.objective))
-        if not watchers:
+        if (book.agreement, book.objective) not in self._watchers:
             return []
-        said: list[Statement] = []
         if isinstance(book, ClockBook):
-            vendor, service, told = book.vendor, book.service, [(book.case, book.outcomes())]
-        elif isinstance(book, HeartbeatBook):
-            vendor, service, told = book.place.vendor, book.place.service, book.fresh_outcomes()
-        else:
-            return []
-        party = self._party(vendor, service)
-        for promise in watchers:
-            if not promise.concerns(vendor, service):
-                continue
-            ratio = self._party_book(party, promise, vendor, service)
-            assert isinstance(ratio, LevelBook)
-            for case, outcomes in told:
-                said += ratio.hear(case, book.objective, outcomes, now, lane.timers.arm)
+            desk = self._desk(book.vendor, book.service)
+            return self._hear(desk, book.agreement, book.objective, [(book.case, book.outcomes())], now)
+        if isinstance(book, HeartbeatBook):
+            desk = self._desk(book.place.vendor, book.place.service)
+            return self._hear(desk, book.agreement, book.objective, book.fresh_outcomes(), now)
+        return []
+
+    def _hear(
+        self, desk: Desk, agreement: str, objective: str, told: Iterable[tuple[str, Mapping[tuple[str, ...], Outcome]]], now: Moment
+    ) -> list[Statement]:
+        said: list[Statement] = []
+        told = list(told)
+        for promise in self._watchers[agreement, objective]:
+            if promise.concerns(desk.vendor, desk.service):
+                ratio = self._party_book(desk, promise)
+                assert isinstance(ratio, LevelBook)
+                for case, outcomes in told:
+                    said += ratio.hear(case, objective, outcomes, now, desk.lane.timers.arm)
         return said
 
     def _supersede(self, event: Evidence) -> Evidence | None:
         """`replaces`: the event named leaves its case, now (then it is returned) or when it arrives."""
         if event.replaces is None or event.replaces == event.id:
             return None
-        old = (event.vendor, event.source, event.replaces)
-        self._superseded.add(old)
-        known = self._ids.get(old)
-        case = None if known is None else self._cases.get((event.vendor, known[1], known[2]))
-        found = None if case is None else next((e for e in case.events if e.key == old[1:]), None)
-        if case is not None and found is not None:
-            case.events.remove(found)
-        return found
+        self._superseded.add((event.vendor, event.source, event.replaces))
+        known = self._vendors[event.vendor].posted[event.source].get(event.replaces)
+        case = None if known is None else self._desk(event.vendor, known.service).cases.get(known.case)
+        if known is None or case is None or known not in case.events:
+            return None
+        self._unfold_all(case)
+        case.events.remove(known)
+        return known
 
-    def _renew(self, event: Evidence, superseded: Evidence, lane: Lane, now: Moment) -> list[Statement]:
+    def _renew(self, event: Evidence, superseded: Evidence, lane: Lane, arrival: int) -> list[Statement]:
         """A case has lost evidence to an event that is not in it."""
-        case = self._cases[superseded.vendor, superseded.service, superseded.case]
+        desk = self._desk(superseded.vendor, superseded.service)
+        case, now = desk.cases[superseded.case], Moment(lane.seen, arrival, self._event_mode)
         said: list[Statement] = []
-        for book in case.books.values():
-            said += book.take(event, case.events, now, lane.timers.arm, superseded)
-            said += self._pass_on(book, lane, now)
-        promises = self._concerned(superseded.vendor, superseded.service).of_parties
-        return said + (self._fold_over_cases(event, case, promises, lane, now, superseded) if promises else [])
+        for book in case.books:
+            if book is not None:
+                assert not isinstance(book, PlainClock)
+                said += book.take(event, case.events, now, lane.timers.arm, superseded)
+                said += self._pass_on(book, lane, now)
+        return said + (self._fold_over_cases(event, case, desk.over_cases, now, superseded) if desk.over_cases else [])
 
     # -- reports -------------------------------------------------------------------------------------------------
 
     def case_lines(self) -> Iterator[CaseLine]:
         """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle."""
         found: list[CaseLine] = []
-        for (vendor, _, _), case in self._cases.items():
-            log_time = self.log_time_of(vendor)
-            for book in case.books.values():
-                found.extend(book.lines(log_time))
-        for (vendor, _), party in self._parties.items():
-            if self._lane(vendor).log_time is not None:
-                for slots in party.books.values():
+        for desk in self._desks():
+            log_time = desk.lane.log_time or 0
+            for case in desk.cases.values():
+                for promise, book in zip(desk.promises, case.books, strict=True):
+                    if isinstance(book, PlainClock):
+                        found.append(plain.line(book, promise, case.events, log_time))
+                    elif book is not None:
+                        found.extend(book.lines(log_time))
+            if desk.lane.log_time is not None:
+                for slots in desk.books.values():
                     if isinstance(slots, HeartbeatBook):
-                        found.extend(slots.lines(self.log_time_of(vendor)))
+                        found.extend(slots.lines(log_time))
         yield from sorted(found, key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""
         found: list[LevelLine] = []
-        for (vendor, _), party in self._parties.items():
-            for book in party.books.values():
+        for desk in self._desks():
+            for book in desk.books.values():
                 if isinstance(book, LevelBook):
-                    found.extend(book.lines(self.log_time_of(vendor)))
+                    found.extend(book.lines(desk.lane.log_time or 0))
         yield from sorted(found, key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.window_end))
+
+    def levels_now(self) -> Iterator[LevelNow]:
+        """Every level as it stands in its current window. Evidence may be folded between two of them; a level new since may be missing."""
+        for desk in list(self._desks()):
+            for book in list(desk.books.values()):
+                now = book.now(desk.lane.log_time or 0) if isinstance(book, LevelBook) else None
+                if now is not None:
+                    yield now
 
     def log_time_of(self, vendor: str) -> int:
         """Log time as a vendor's clocks see it; 0 before the first record."""
-        return self._lane(vendor).log_time or 0
+        return self._vendors[vendor].lane.log_time or 0 if vendor in self._vendors else 0
 
     def books_of(self, case: str) -> list[ClockBook]:
-        """The books of the clocks of all cases of that name."""
-        books = (book for (_, _, name), entry in sorted(self._cases.items()) if name == case for book in entry.books.values())
-        return [book for book in books if isinstance(book, ClockBook)]
+        """The books of the clocks of all cases of that name, for reading."""
+        found: list[ClockBook] = []
+        for desk in self._desks():
+            entry = desk.cases.get(case)
+            if entry is None:
+                continue
+            for promise, book in zip(desk.promises, entry.books, strict=True):
+                if isinstance(book, PlainClock):
+                    found.append(plain.unfold(book, promise, entry.events))
+                elif isinstance(book, ClockBook):
+                    found.append(book)
+        return found

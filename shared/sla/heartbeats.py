@@ -364,8 +364,7 @@ class HeartbeatBook:
             "evidence": () if slot.stopped is None else (slot.stopped.id,),
             **told,
         }
-        breach_id = self.place.breach_id(due)
-        return self.place.statement(kind, instant, breach_id, slot.standing, slot.span.rules, now, *marks, case=due, cycle=1, **told)
+        return self.place.statement(kind, instant, (due,), slot.standing, slot.span.rules, now, *marks, case=due, cycle=1, **told)
 
     # -- reports -------------------------------------------------------------------------------------------------
 

@@ -6,10 +6,9 @@ from fractions import Fraction
 from typing import Final
 
 from shared.sla.calendars import Calendar
-from shared.sla.conditions import compile_condition, compile_path
 from shared.sla.evidence import Evidence
 from shared.sla.measures import Goal, Measured, Number, number_of
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role, finder, question
 from shared.sla.terms import Aggregate, Agreement, Availability, BurnPair, EventsOf, Level, ObjectiveOf, Ratio, Trigger
 from shared.sla.windows import grid_of
 
@@ -30,9 +29,9 @@ class LevelRules(ObjectiveRules[Level]):
         events = objective.of if isinstance(objective, Ratio | Aggregate) and isinstance(objective.of, EventsOf) else None
         self._events = None if events is None else CompiledTrigger(events.events)
         self._types = frozenset(() if events is None else events.events.on)
-        self._good = None if events is None or events.good is None else compile_condition(events.good)
+        self._good = None if events is None or events.good is None else question(events.good)
         field = objective.field if isinstance(objective, Aggregate) else None
-        self._field = None if field is None else compile_path(field)
+        self._field = None if field is None else finder(field)
         self.roles: dict[str, list[tuple[Role, bool, CompiledTrigger]]] = {}  # type -> (start or stop, of an exclusion, trigger)
         if isinstance(objective, Availability):
             for role, excludes, trigger in (
@@ -61,10 +60,10 @@ class LevelRules(ObjectiveRules[Level]):
         if event.type not in self._types or self._events is None or not self.holds(self._events, event, data):
             return None
         if self._good is not None:
-            return self._good(event.attributes, event.data)
+            return self._good(event, event.data)
         if self.aggregate == "count":
             return 1
-        return None if self._field is None else number_of(self._field(event.attributes, event.data))
+        return None if self._field is None else number_of(self._field(event, event.data))
 
     def state(self, measured: Measured) -> str:
         """met, breached or no_data."""
@@ -95,8 +94,9 @@ class Story:
     def read(self, event: Evidence) -> Data:
         """The case's data with the next event's."""
         self.last = event.time
-        if event.data:
-            self.data = {**self.data, **event.data} if self.data else event.data
+        data = event.data
+        if data:
+            self.data = {**self.data, **data} if self.data else data
         return self.data
 
 

@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.sla.books import Moment, Outcome, Schedule, Timer
 from shared.sla.breaches import Place, Standing
-from shared.sla.burning import BurnWatch
+from shared.sla.burning import BurnWatch, Count
 from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant
 from shared.sla.level_rules import LevelRules
@@ -45,6 +45,17 @@ class LevelLine(msgspec.Struct):
     state: str
     provisional: bool
     approximate: bool
+
+
+class LevelNow(NamedTuple):
+    """A level as it stands in its current window, in floats: to be shown, never to be judged by."""
+
+    place: Place
+    target: float
+    value: float | None
+    is_kept: bool
+    budget_left: float | None  # share of the error budget; below 0: overdrawn; None: a level that has none
+    burn_rates: dict[str, float]  # by window, such as 1h: how many times too fast the budget burns
 
 
 def line_of(place: Place, window: Window, measured: Measured, state: str, *, provisional: bool) -> LevelLine:
@@ -78,8 +89,8 @@ def level_statement(
     }
     if measured.approximate:
         detail["approximate"] = True
-    breach_id = place.breach_id(format_instant(start), format_instant(end))
-    return place.statement(kind, instant, breach_id, standing, rules, now, *marks, started=start, due=end, detail=detail, **told)
+    instance = (format_instant(start), format_instant(end))
+    return place.statement(kind, instant, instance, standing, rules, now, *marks, started=start, due=end, detail=detail, **told)
 
 
 def risks_of(rules: LevelRules, outlook: Outlook) -> Iterator[tuple[str, str]]:
@@ -207,13 +218,8 @@ class LevelBook(ABC):
         span = self.timetable.at(edge - 1)
         if span is None:
             return []
-        downtime, rules = self.downtime, span.rules
-
-        def count(start: int, end: int, rules: LevelRules) -> tuple[int, int]:
-            assert downtime is not None
-            return downtime.lost(start, end, rules.calendar, edge), downtime.total(start, end, rules.calendar, edge)
-
-        onset, again = self.burn.look(rules, number, edge, None if downtime is None else count)
+        rules = span.rules
+        onset, again = self.burn.look(rules, number, edge, self._downtime_count(edge))
         if again is not None:
             self._wait(f"burn {number}", again, again, rules, now, schedule)
         if onset is None:
@@ -227,6 +233,42 @@ class LevelBook(ABC):
         marks = (label, format_instant(edge))
         kind = "slawatch.level.burning"
         return [level_statement(self.place, kind, edge, window, measured, standing, now, *marks, evidence=evidence, **told)]
+
+    def _downtime_count(self, as_of: int) -> Count | None:
+        """How burn rates count downtime; None: they count marks."""
+        downtime = self.downtime
+        if downtime is None:
+            return None
+
+        def count(start: int, end: int, rules: LevelRules) -> tuple[int, int]:
+            return downtime.lost(start, end, rules.calendar, as_of), downtime.total(start, end, rules.calendar, as_of)
+
+        return count
+
+    # -- to be shown ---------------------------------------------------------------------------------------------
+
+    def now(self, log_time: int) -> LevelNow | None:
+        """The level as it stands at the end of log time; None where there is none."""
+        span = None if self.first is None else self.timetable.at(log_time)
+        window = None if span is None else self._window_of(span)
+        if window is None:
+            return None
+        start, end, rules = window
+        value = self.meter.measure(start, end, rules, log_time).value
+        used = None if value is None or rules.aggregate is not None else rules.used(1 - value)
+        rates = self.burn.rates(rules, log_time, self._downtime_count(log_time))
+        return LevelNow(
+            self.place,
+            float(rules.goal.value),
+            None if value is None else float(value),
+            value is not None and rules.goal.is_met(value),
+            None if used is None else float(1 - used),
+            {_short(length): float(rate) for length, rate in rates},
+        )
+
+    def _window_of(self, span: Window) -> Window | None:
+        """The window that a span of the grid stands for."""
+        return span
 
     # -- timers --------------------------------------------------------------------------------------------------
 

@@ -14,14 +14,13 @@ from typing import Any, Final, NamedTuple, Protocol
 from shared.sla.books import Outcome
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
-from shared.sla.instants import SECOND
+from shared.sla.instants import FOREVER, SECOND
 from shared.sla.intervals import Interval, Union, WorkedTime, minus
 from shared.sla.level_rules import LevelRules, Story, read_next
 from shared.sla.measures import Measured, Tally, tally_of
 from shared.sla.rules import NO_ROLE, Role, in_order
 from shared.sla.windows import Timetable
 
-FOREVER: Final = 1 << 62
 EVIDENCE_MAX: Final = 100  # ids of events that a statement about a level names
 
 Key = tuple[str, ...]

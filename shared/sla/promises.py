@@ -8,6 +8,7 @@ from shared.sla.breaches import Place
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook, HeartbeatRules
+from shared.sla.instants import FOREVER
 from shared.sla.level_rules import LevelRules
 from shared.sla.levels import WindowBook
 from shared.sla.rolling import RollingBook
@@ -89,6 +90,16 @@ class Promise:
             self.over = objective.of.objective
         self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars), activated)
 
+    def plain_ruling(self, vendor: str, service: str) -> tuple[DeadlineRules | None, int, int]:
+        """(rules, from, to): what rules plain clocks that start in [from, to), as far as is known; rules None: none are plain."""
+        if self.kind != "deadline" or self.editions.moves:
+            return None, FOREVER, FOREVER
+        newest = self.editions.newest_edition()
+        rules = cast(DeadlineRules, newest.rules)
+        if rules.pause_while is not None or not newest.concerns(vendor, service):
+            return None, FOREVER, FOREVER
+        return rules, _or(newest.effective_from, -FOREVER), _or(newest.effective_to, FOREVER)
+
     def open_case(self, event: Evidence) -> CaseBook:
         """An empty book for the case of an event."""
         if self.kind == "deadline":
@@ -103,6 +114,10 @@ class Promise:
         timetable = Timetable(cast(Editions[LevelRules], self.editions), vendor, service)
         opened = RollingBook if self.key[3] == "rolling" else WindowBook
         return opened(place, timetable, is_availability=self.kind == "availability")
+
+
+def _or(instant: int | None, otherwise: int) -> int:
+    return otherwise if instant is None else instant
 
 
 def promise_of(promises: dict[Key, Promise], agreement: Agreement, objective: AnyObjective) -> Promise:

@@ -49,6 +49,9 @@ class RollingBook(LevelBook):
         start = rules.zone.to_instant(rules.zone.to_local(edge) - length)
         return Span(start if begin is None else max(start, begin), edge, rules)
 
+    def _window_of(self, span: Window) -> Window | None:
+        return self._window(span.end)
+
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         """Nothing: a window that rolls is looked at while something is in it."""
 

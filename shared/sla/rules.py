@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.sla.calendars import Calendar, Zone, civil_days_later
-from shared.sla.conditions import Condition, compile_condition, compile_path
+from shared.sla.conditions import compile_condition, compile_path, equality
 from shared.sla.evidence import Evidence
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.terms import Agreement, Bundle, Deadline, Objective, Target, Trigger, Warn
@@ -28,7 +28,41 @@ class Role(IntEnum):
     CANCEL = 7
 
 
+Question = Callable[[Evidence, Data], bool | None]  # asked of an event and its case's data; None: unknown
+Finder = Callable[[Evidence, Data], Any]
+_UNASKED: Data = {}
+
+
+def question(text: str) -> Question:
+    """A condition, as it is asked of evidence. The attributes are made only for one that may name them. Raises ConditionError."""
+    condition = compile_condition(text)
+    if "event" in text:
+        return lambda event, data: condition(event.attributes, data)
+    return lambda _, data: condition(_UNASKED, data)
+
+
+def finder(text: str) -> Finder:
+    """A path, as it is followed in evidence. Raises ConditionError."""
+    path = compile_path(text)
+    if text.startswith("event"):
+        return lambda event, data: path(event.attributes, data)
+    return lambda _, data: path(_UNASKED, data)
+
+
 NO_ROLE = Role.CHANGE  # an event that only brings data counts, at its instant, where a change would
+
+
+class Act(IntEnum):
+    """What an event does to a clock that is plain (see `plain`)."""
+
+    START = 0
+    PAUSE = 1
+    RESUME = 2
+    STOP = 3
+    UNFOLD = 4  # something that is beyond a plain clock
+
+
+_PLAIN: dict[Role, Act] = {Role.START: Act.START, Role.PAUSE: Act.PAUSE, Role.RESUME: Act.RESUME, Role.STOP: Act.STOP}
 
 
 class CompiledTrigger:
@@ -38,13 +72,13 @@ class CompiledTrigger:
 
     def __init__(self, trigger: Trigger) -> None:
         self.by = None if trigger.by == "any" else trigger.by
-        self.when: Condition | None = None if trigger.when is None else compile_condition(trigger.when)
+        self.when: Question | None = None if trigger.when is None else question(trigger.when)
 
     def fires(self, event: Evidence, data: Data) -> bool:
         """Whether an event of its type does the thing. An unknown condition: no."""
         if self.by is not None and event.role != self.by:
             return False
-        return self.when is None or self.when(event.attributes, data) is True
+        return self.when is None or self.when(event, data) is True
 
 
 class Choice(NamedTuple):
@@ -59,17 +93,16 @@ class CompiledTarget:
 
     def __init__(self, index: int, target: Target, calendar: Calendar, zone: Zone, text_zone: Callable[[str], int]) -> None:
         self.index, self.calendar, self.pausable, self.within = index, calendar, target.pausable, target.within
-        self.when: Condition | None = None if target.when is None else compile_condition(target.when)
-        self.until = None if target.until is None else compile_path(target.until)
+        self.when: Question | None = None if target.when is None else question(target.when)
+        self.until = None if target.until is None else finder(target.until)
+        self.choice = Choice(self, None)  # what is chosen where the target is no instant
         self._zone, self._parse = zone, text_zone
 
-    def chosen(self, event: Evidence, data: Data) -> Choice | None:
-        """This target as the data stand, or None where its condition is not true or its instant missing."""
-        if self.when is not None and self.when(event.attributes, data) is not True:
-            return None
+    def choose(self, event: Evidence, data: Data) -> Choice | None:
+        """This target, whose condition holds; None where its instant is missing."""
         if self.until is None:
-            return Choice(self, None)
-        text = self.until(event.attributes, data)
+            return self.choice
+        text = self.until(event, data)
         if not isinstance(text, str):
             return None
         try:
@@ -114,7 +147,7 @@ class DeadlineRules:
 
     def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar]) -> None:
         self.agreement, self.objective = agreement, objective
-        self.version, self.grace = agreement.version, agreement.grace
+        self.version, self.grace, self.severity = agreement.version, agreement.grace, objective.severity
         self.calendar = calendars[objective.calendar]
         self.next_open = objective.boundary == "next_open"
         zone = calendars["24x7"].zone
@@ -122,9 +155,10 @@ class DeadlineRules:
             CompiledTarget(i, target, calendars[target.calendar], zone, lambda text: _instant_in(zone, text))
             for i, target in enumerate(objective.targets)
         )
-        self.when: Condition | None = None if objective.when is None else compile_condition(objective.when)
-        self.pause_while: Condition | None = None if objective.pause.while_ is None else compile_condition(objective.pause.while_)
-        self.pause_reason = None if objective.pause.reason is None else compile_path(objective.pause.reason)
+        self._table = _table_of(objective.targets, self.targets)
+        self.when: Question | None = None if objective.when is None else question(objective.when)
+        self.pause_while: Question | None = None if objective.pause.while_ is None else question(objective.pause.while_)
+        self.pause_reason = None if objective.pause.reason is None else finder(objective.pause.reason)
         self.warnings = tuple(CompiledWarn(warn) for warn in objective.warn_at)
         self.roles: dict[str, tuple[tuple[Role, CompiledTrigger], ...]] = {}
         o = objective
@@ -133,6 +167,14 @@ class DeadlineRules:
             compiled = CompiledTrigger(trigger)
             for event_type in trigger.on:
                 self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
+        self.acts = {event_type: self._act(does) for event_type, does in self.roles.items()}
+
+    def _act(self, does: tuple[tuple[Role, CompiledTrigger], ...]) -> Act:
+        """What an event that does this does to a plain clock."""
+        (role, trigger), o = does[0], self.objective
+        asks = trigger.when is not None or trigger.by is not None
+        beyond = asks or (role is Role.PAUSE and o.pause.at_most is not None) or (role is Role.STOP and o.stop.take == "last")
+        return Act.UNFOLD if len(does) > 1 or beyond else _PLAIN.get(role, Act.UNFOLD)
 
     def rank(self, event: Evidence) -> Role:
         """Its place among events of the same instant: that of the first thing it does, as its own data tell."""
@@ -140,11 +182,34 @@ class DeadlineRules:
 
     def choose(self, event: Evidence, data: Data) -> Choice | None:
         """The first target that matches; None: no clock runs (`skipped`)."""
+        if self._table is not None:
+            field, by_value, otherwise = self._table
+            value = data.get(field)
+            found = by_value.get(value, otherwise) if value.__class__ is str else otherwise
+            return None if found is None else found.choose(event, data)
         for target in self.targets:
-            if target.when is not None and target.when(event.attributes, data) is not True:
+            if target.when is not None and target.when(event, data) is not True:
                 continue
-            return target.chosen(event, data)
+            return target.choose(event, data)
         return None
+
+
+def _table_of(targets: Sequence[Target], compiled: Sequence[CompiledTarget]) -> "Table | None":
+    """The targets as a table, where their conditions only ask what one field of the data equals."""
+    by_value: dict[str, CompiledTarget] = {}
+    fields: set[str] = set()
+    for target, ready in zip(targets, compiled, strict=True):
+        if target.when is None:
+            return (fields.pop(), by_value, ready) if len(fields) == 1 else None
+        asked = equality(target.when)
+        if asked is None:
+            return None
+        fields.add(asked[0])
+        by_value.setdefault(asked[1], ready)
+    return (fields.pop(), by_value, None) if len(fields) == 1 else None
+
+
+Table = tuple[str, dict[str, CompiledTarget], CompiledTarget | None]  # field, target by its value, and that for any other
 
 
 def _instant_in(zone: Zone, text: str) -> int:
@@ -169,11 +234,11 @@ class ObjectiveRules(Generic[AnyKind]):
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
         self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
-        self.when: Condition | None = None if objective.when is None else compile_condition(objective.when)
+        self.when: Question | None = None if objective.when is None else question(objective.when)
 
     def holds(self, trigger: "CompiledTrigger", event: Evidence, data: Data) -> bool:
         """Whether an event does the thing, in a case for which the objective holds. An unknown condition: no."""
-        return trigger.fires(event, data) and (self.when is None or self.when(event.attributes, data) is True)
+        return trigger.fires(event, data) and (self.when is None or self.when(event, data) is True)
 
 
 class Ruled(Ruling, Protocol):
@@ -258,9 +323,13 @@ class Editions(Generic[R]):
         """Whether any version was known to what was folded when activation `known` was the last."""
         return any(edition.ordinal <= known for edition in self._editions)
 
+    def newest_edition(self) -> Edition[R]:
+        """The highest version, and from when on it is known."""
+        return self._editions[-1]
+
     def newest(self) -> R:
-        """The highest version."""
-        return self._editions[-1].rules
+        """The rules of the highest version."""
+        return self.newest_edition().rules
 
 
 def calendars_of(bundle: Bundle) -> dict[str, Calendar]:

@@ -24,12 +24,12 @@ class Statement(msgspec.Struct, kw_only=True):
     """One thing said, once. Instants and durations in ms; `None` where there is nothing to say.
 
     `type` is the CloudEvents type, such as `slawatch.breach.opened`; `subject` `<agreement>/<objective>/<case or window start>`.
+    Its ids are worked out when they are asked for.
     """
 
-    id: str
     type: str
     time: int
-    breach_id: str
+    instance: tuple[str, ...]  # what tells the breach from others of the same promise (semantics.md, "Breaches and corrections")
     revision: int | None
     agreement: str
     version: int
@@ -52,4 +52,15 @@ class Statement(msgspec.Struct, kw_only=True):
     cause: str | None = None
     provisional: bool = False
     evidence: tuple[str, ...] = ()
+    marks: tuple[str | int | None, ...] = ()  # what tells apart statements of one breach, type and revision
     detail: dict[str, Any] = {}  # what only some types carry: threshold, window_start, window_end, good, total, value, target, kind
+
+    @property
+    def breach_id(self) -> str:
+        """The id of the breach that it is about, or would be about."""
+        return breach_identity(self.agreement, self.objective, self.vendor, self.service, self.instance)
+
+    @property
+    def id(self) -> str:
+        """A function of what is said, so that a replay says the same again and a reader can drop it."""
+        return identity(self.breach_id, self.revision, self.type, *self.marks)

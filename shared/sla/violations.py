@@ -6,10 +6,9 @@ from shared.sla.books import CaseLine, Moment, Outcome, Schedule, Timer
 from shared.sla.breaches import Place, Standing
 from shared.sla.calendars import Calendar
 from shared.sla.clocks import View
-from shared.sla.conditions import compile_condition
 from shared.sla.evidence import Evidence
 from shared.sla.level_rules import Story
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, in_order
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, in_order, question
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, Violation
 
@@ -22,13 +21,11 @@ class ViolationRules(ObjectiveRules[Violation]):
     def __init__(self, agreement: Agreement, objective: Violation, calendars: dict[str, Calendar]) -> None:
         super().__init__(agreement, objective, calendars)
         self._on = CompiledTrigger(objective.on)
-        self._unless = compile_condition(objective.unless)
+        self._unless = question(objective.unless)
 
     def is_violated(self, event: Evidence, data: Data) -> bool:
         """Whether the event is one to be tested and fails. An unknown test changes nothing."""
-        return (
-            event.type in self.objective.on.on and self.holds(self._on, event, data) and self._unless(event.attributes, event.data) is False
-        )
+        return event.type in self.objective.on.on and self.holds(self._on, event, data) and self._unless(event, event.data) is False
 
 
 class _Found:
@@ -143,7 +140,7 @@ class ViolationBook:
         return self._place.statement(
             kind,
             event.time if instant is None else instant,
-            self._place.breach_id(*event.key),
+            event.key,
             found.standing,
             found.rules,
             now,

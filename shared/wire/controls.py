@@ -15,15 +15,20 @@ KINDS: Final = ("tick", "pulse", "activation", "advance", "command")
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """Makes log time move when nothing else arrives; `aimed` is the instant (ms) its writer meant to pass."""
+    """Makes log time move when nothing else arrives; `aimed` is the instant (ms) its writer meant to pass.
+
+    `reading`: its writer's own clock (ms since 1970): a witness for leaps of broker time (`shared.sla.broker_time`).
+    """
 
     aimed: int
+    reading: int | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """One ingest says that the door is open; `ingest` names which."""
+    """One ingest says that the door is open; `ingest` names which, `reading` is its own clock (as a tick's)."""
 
     ingest: str
+    reading: int | None = None
 
 
 class Advance(msgspec.Struct, frozen=True):
@@ -64,6 +69,17 @@ def kind_of(control: Control) -> str:
 def encode(control: Control) -> bytes:
     """The value of a control record."""
     return msgspec.json.encode(control)
+
+
+def reading_of(kind: bytes | None, value: bytes) -> int | None:
+    """The reading of its writer's clock that a record carries, by its control header; None for most."""
+    if kind is None:
+        return None
+    try:
+        control = decode(kind.decode("ascii", "replace"), value)
+    except NotAControl:
+        return None
+    return control.reading if isinstance(control, Tick | Pulse) else None
 
 
 def decode(kind: str, value: bytes) -> Control:

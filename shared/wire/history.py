@@ -9,19 +9,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared.sla.broker_time import BrokerTime
 from shared.sla.evidence import Evidence
 from shared.sla.instants import BadInstant, format_instant, parse_instant
 from shared.wire import controls, events
-from shared.wire.controls import Control
+from shared.wire.controls import ClockMode, Control
 
 
 class Line(NamedTuple):
-    """One line of a history; `arrival` in ms where it carries one."""
+    """One line of a history; `arrival` in ms where it carries one; `believed` of it: see `shared.sla.broker_time`."""
 
     number: int
     content: Evidence | Control
     arrival: int | None
     partition: int | None
+    believed: int | None = None
 
 
 class BadLine(NamedTuple):
@@ -50,21 +52,37 @@ def read_line(number: int, value: Any) -> Line:
     arrival, partition = value.pop("arrival", None), value.pop("partition", None)
     value.pop("offset", None)
     instant = None if arrival is None else parse_instant(str(arrival))
+    believed = instant if (told := value.pop("believed", None)) is None else parse_instant(str(told))
     content: Evidence | Control
     if "control" in value:
         content = controls.decode(str(value["control"]), msgspec.json.encode(value.get("value")))
     else:
         content = events.to_evidence(value)
-    return Line(number, content, instant, partition)
+    return Line(number, content, instant, partition, believed)
 
 
-def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes) -> bytes:
-    """A record of the log as a line of NDJSON. `place`: arrival in ms, partition, offset; `control`: its control header.
+class Exporter:
+    """A partition's records as lines. It has to see all, from the first on: what is believed of an arrival depends on those before."""
+
+    def __init__(self, clock: ClockMode = "log") -> None:
+        self._time = BrokerTime() if clock == "log" else None
+
+    def line(self, place: tuple[int, int, int], control: bytes | None, value: bytes) -> bytes:
+        """The next record. `place`: arrival in ms, partition, offset; `control`: its control header."""
+        arrival = place[0]
+        believed = arrival if self._time is None else self._time.believe(arrival, controls.reading_of(control, value))
+        return export_line(place, control, value, None if believed == arrival else believed)
+
+
+def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes, believed: int | None = None) -> bytes:
+    """A record of the log as a line of NDJSON. `place`: arrival in ms, partition, offset; `control`: its control header; `believed` of it.
 
     What is not JSON stands as text under `unreadable`.
     """
     arrival, partition, offset = place
-    extra = {"arrival": format_instant(arrival), "partition": partition, "offset": offset}
+    extra: dict[str, str | int] = {"arrival": format_instant(arrival), "partition": partition, "offset": offset}
+    if believed is not None:
+        extra["believed"] = format_instant(believed)
     try:
         content = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

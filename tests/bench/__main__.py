@@ -14,7 +14,7 @@ from rich.console import Console
 
 from shared.local.stack import start_stack
 from tests.acceptance.alarms import CLOCKS, delays
-from tests.bench import calendars, folding
+from tests.bench import alerting, calendars, folding
 
 out = Console(highlight=False)
 
@@ -32,7 +32,12 @@ def alarms() -> None:
     out.print(f"  median {median(found):.0f} ms, worst {found[-1]:.0f} ms   (goals: under 100 ms, under 500 ms)")
 
 
-BENCHES: dict[str, Callable[[], None]] = {"alarms": alarms, "fold": lambda: folding.report(out), "calendars": lambda: calendars.report(out)}
+BENCHES: dict[str, Callable[[], None]] = {
+    "alarms": alarms,
+    "fold": lambda: folding.report(out),
+    "calendars": lambda: calendars.report(out),
+    "alerting": lambda: alerting.report(out),
+}
 
 
 def main() -> None:

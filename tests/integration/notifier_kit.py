@@ -88,9 +88,10 @@ class Request(NamedTuple):
 
     headers: dict[str, str]
     body: bytes
+    target: str = ""
 
 
-Answer = tuple[int, dict[str, str]] | None  # status and headers; None: never answer
+Answer = tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes] | None  # status, headers and body; None: never answer
 
 
 class Receiver:
@@ -100,6 +101,7 @@ class Receiver:
         self._answer = answer
         self.requests: list[Request] = []
         self.url = ""
+        self.on_request: Callable[[Request], object] = lambda request: None
         self._came = asyncio.Condition()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,15 +112,17 @@ class Receiver:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 number = len(self.requests)
                 async with self._came:
-                    self.requests.append(Request(headers, body))
+                    self.requests.append(Request(headers, body, head[0].split(" ")[1]))
+                    self.on_request(self.requests[-1])
                     self._came.notify_all()
                 answer = self._answer(number)
                 if answer is None:
                     await asyncio.sleep(3600)
                     continue
-                status, more = answer
-                lines = [f"HTTP/1.1 {status} Whatever", "content-length: 0", *(f"{name}: {value}" for name, value in more.items())]
-                writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+                status, more, said = (*answer, b"")[:3]
+                fields = {"content-length": str(len(said))} | more
+                lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in fields.items())]
+                writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + said)
                 await writer.drain()
         writer.close()
 
@@ -164,9 +168,15 @@ class Notifier:
     def __init__(self, env: dict[str, str], writer: KafkaWriter, tokens: dict[str, str], home: Path) -> None:
         self._env, self.writer, self.tokens, self._home = env, writer, tokens, home
         self.topic = env["SLAWATCH_TOPIC_BREACHES"]
+        self.database = env["SLAWATCH_DATABASE"]
         self.url = f"http://127.0.0.1:{env['SLAWATCH_NOTIFIER_PORT']}"
         self._process: asyncio.subprocess.Process | None = None
         self.client = httpx2.AsyncClient(base_url=self.url, trust_env=False, timeout=10)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process was started with, for commands that are to work on the same installation."""
+        return self._env
 
     async def start(self) -> None:
         log = (self._home / "notifier.log").open("ab")
@@ -193,6 +203,10 @@ class Notifier:
 
     def log(self) -> str:
         return (self._home / "notifier.log").read_text()[-4_000:]
+
+    def log_lines(self) -> list[str]:
+        """Every line that the process has logged."""
+        return (self._home / "notifier.log").read_text().splitlines()
 
     async def say(self, *said: Verdict) -> None:
         """Verdicts onto the topic."""

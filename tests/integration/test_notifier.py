@@ -18,13 +18,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from prometheus_client import CollectorRegistry
 
+from services.notifier.alerts import Desk, Routes
 from services.notifier.channels.base import Notice
 from services.notifier.core import Result, settle
 from services.notifier.dispatch import Dispatcher
 from services.notifier.live import Hub
+from services.notifier.messages import Composer
 from services.notifier.metrics import Metrics
 from services.notifier.pipeline import Pipeline
 from shared.adapters.kafka.reader import KafkaScanner
+from shared.adapters.postgres.alerts import PostgresAlerts
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.postgres.ledger import PostgresLedger
 from shared.adapters.system_time import SystemTime
@@ -357,8 +360,9 @@ async def test_a_crash_between_the_ledger_and_the_offsets_is_absorbed(database_u
         ledger, metrics, crashed = PostgresLedger(engine), Metrics(CollectorRegistry()), 0
         while log.committed < len(said):
             told = _Told()
-            dispatcher = Dispatcher([told], ledger, TIME, metrics, public_url="", jitter=lambda: 0.0, on_delivery=lambda *_: None)
-            pipeline = Pipeline(lambda *_: log, _NoLog(), ledger, dispatcher, Hub(), metrics, TIME, quarantine="q")
+            dispatcher = Dispatcher([told], ledger, TIME, metrics, composer=Composer(""), jitter=lambda: 0.0, on_delivery=lambda *_: None)
+            desk = Desk(Routes([], lambda _: [], TIME), PostgresAlerts(engine), dispatcher, metrics, TIME)
+            pipeline = Pipeline(lambda *_: log, _NoLog(), ledger, dispatcher, desk, Hub(), metrics, TIME, quarantine="q")
             await log.start()
             with contextlib.suppress(_Crash):
                 while log.committed < len(said):
@@ -377,7 +381,7 @@ async def test_a_crash_between_the_ledger_and_the_offsets_is_absorbed(database_u
 class _Told:
     """A channel that only exists."""
 
-    name, lanes = "told", 1
+    name, lanes, limit = "told", 1, None
 
     async def send(self, notice: Notice) -> Result:
         raise AssertionError("its workers do not run")
@@ -407,7 +411,7 @@ async def test_two_at_once_neither_double_nor_lose_a_statement(database_url: str
         assert sum(written) == len(batch)
         assert len(await ledger.breaches(Wanted(standing="closed"), limit=100)) == 40
         first, second = await asyncio.gather(*(ledger.claim("w", START + 1, START + 30_000, 60) for _ in range(2)))
-        ids = [claimed.verdict_id for claimed in (*first, *second)]
+        ids = [claimed.key for claimed in (*first, *second)]
         assert len(set(ids)) == len(ids) == len(batch), "two claimers never get the same delivery"
     finally:
         await engine.dispose()

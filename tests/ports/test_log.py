@@ -1,18 +1,28 @@
 """The log: writer, group reader and scanner, one suite for the memory and the Kafka adapters."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import pytest
 
+from shared.adapters.kafka.connection import librdkafka
+from shared.adapters.kafka.fast_reader import FastGroupReader
+from shared.adapters.kafka.fast_writer import FastWriter
 from shared.adapters.kafka.reader import KafkaGroupReader, KafkaScanner
-from shared.adapters.kafka.topics import EVENTS, Topic, WrongTopic, ensure, verify_events_topic
+from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, WrongTopic, ensure, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.memory.log import MemoryGroupReader, MemoryLog, MemoryScanner, MemoryWriter
+from shared.adapters.postgres.database import connect, migrate
+from shared.adapters.postgres.topics import first_partitions
 from shared.adapters.system_time import SystemTime
+from shared.local.stack import Stack
 from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
+from shared.runtime.settings import Settings
 from shared.wire.topics import partition_of
 
 PARTITIONS = 3
@@ -51,7 +61,18 @@ class Real:
         return KafkaGroupReader(self._options, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
 
 
-@pytest.fixture(params=["memory", "kafka"])
+class Fast(Real):
+    """With librdkafka."""
+
+    def __init__(self, bootstrap: str, topic: str, writer: LogWriter) -> None:
+        super().__init__(bootstrap, topic, writer)
+        self._fast = librdkafka(Settings(), bootstrap)
+
+    def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
+        return FastGroupReader(self._fast, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
+
+
+@pytest.fixture(params=["memory", "kafka", "fast"])
 async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Broker]:
     if request.param == "memory":
         yield Memory()
@@ -59,8 +80,12 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
     bootstrap, topic = request.getfixturevalue("kafka"), f"ports-{unique}"
     options = {"bootstrap_servers": bootstrap}
     await ensure(options, [Topic(topic, PARTITIONS, 1, EVENTS)])
-    async with KafkaWriter(options, timeout=5) as writer:
-        yield Real(bootstrap, topic, writer)
+    if request.param == "kafka":
+        async with KafkaWriter(options, timeout=5) as writer:
+            yield Real(bootstrap, topic, writer)
+    else:
+        async with FastWriter(librdkafka(Settings(), bootstrap), timeout=5) as fast:
+            yield Fast(bootstrap, topic, fast)
 
 
 async def take(reader: GroupReader, count: int) -> list[Record]:
@@ -72,11 +97,11 @@ async def take(reader: GroupReader, count: int) -> list[Record]:
     return taken
 
 
-async def until(condition: Callable[[], bool], reader: GroupReader) -> None:
+async def until(condition: Callable[[], bool], *readers: GroupReader) -> None:
     """Keep reading until the condition holds, at most 20 s."""
     async with asyncio.timeout(20):
         while not condition():
-            await reader.fetch(0.05, 10)
+            await asyncio.gather(*(reader.fetch(0.05, 10) for reader in readers))
 
 
 async def test_appended_where_the_key_belongs_with_arrival_and_offset(broker: Broker) -> None:
@@ -194,11 +219,72 @@ async def test_partitions_move_to_a_member_that_comes_and_back_when_it_goes(brok
     await first.start()
     await until(lambda: owned["a"] == {0, 1, 2}, first)
     await second.start()
-    await until(lambda: bool(owned["b"]) and len(owned["a"] | owned["b"]) == PARTITIONS, second)
+    await until(lambda: bool(owned["b"]) and len(owned["a"] | owned["b"]) == PARTITIONS, first, second)
     assert not owned["a"] & owned["b"]
     await second.stop()
     await until(lambda: owned["a"] == {0, 1, 2}, first)
     await first.stop()
+
+
+async def test_a_seek_voids_what_was_read_ahead(broker: Broker, unique: str) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), 0) for n in range(100)])
+    reader = broker.reader(unique)
+    await reader.start()
+    async with asyncio.timeout(20):
+        while not await reader.fetch(0.5, 10):
+            pass
+    reader.seek(broker.topic, 0, 90)
+    assert [int(r.value) for r in await take(reader, 10)] == list(range(90, 100))
+    reader.seek(broker.topic, 0, 5)
+    reader.seek(broker.topic, 0, 50)
+    assert [int(r.value) for r in await take(reader, 50)] == list(range(50, 100))
+    await reader.stop()
+
+
+async def test_where_a_handler_seeks_is_where_reading_begins(broker: Broker, unique: str) -> None:
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), n % PARTITIONS) for n in range(30)])
+
+    async def assigned(places: set[tuple[str, int]]) -> None:
+        for topic, partition in places:
+            reader.seek(topic, partition, 8)
+
+    reader = broker.reader(unique, assigned)
+    await reader.start()
+    assert {record.offset for record in await take(reader, 6)} == {8, 9}
+    await reader.stop()
+
+
+async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: str, stack: Stack) -> None:
+    if isinstance(broker, Memory):
+        pytest.skip("it never hangs")
+    await broker.writer.append(broker.topic, [Entry(None, b"before", (), 0)])
+    reader = broker.reader(unique)
+    await reader.start()
+    await take(reader, 1)
+    os.kill(stack.kafka_pid, signal.SIGSTOP)
+    try:
+        for question in (
+            lambda: broker.writer.append(broker.topic, [Entry(None, b"during", (), 0)]),
+            lambda: broker.writer.partitions(broker.topic),
+            lambda: reader.commit({(broker.topic, 0): 1}),
+        ):
+            began = time.monotonic()
+            with pytest.raises(LogUnavailable):
+                await question()
+            assert time.monotonic() - began < 8  # all were given 5
+        assert await reader.fetch(0.1, 10) == []
+    finally:
+        os.kill(stack.kafka_pid, signal.SIGCONT)
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(LogUnavailable):
+                await broker.writer.append(broker.topic, [Entry(None, b"after", (), 0)])
+                break
+        while b"after" not in {record.value for record in await reader.fetch(0.5, 10)}:
+            pass
+    began = time.monotonic()
+    await reader.stop()
+    assert time.monotonic() - began < 5
 
 
 async def test_a_full_disk_in_memory_is_unavailable_not_too_large() -> None:
@@ -223,13 +309,48 @@ async def test_an_expelled_member_reads_on_and_may_not_commit() -> None:
 
 class TestTopics:
     async def test_made_once_as_wanted(self, kafka: str, unique: str) -> None:
-        options = {"bootstrap_servers": kafka}
+        options, events, breaches = {"bootstrap_servers": kafka}, f"made-{unique}", f"said-{unique}"
         for _ in range(2):
-            await ensure(options, [Topic(f"made-{unique}", 2, 1, EVENTS)])
-        await verify_events_topic(options, f"made-{unique}")
+            await ensure(options, [Topic(events, 2, 1, EVENTS), Topic(breaches, 2, 1, OTHERS)])
+        await verify(options, events=events, breaches=breaches)
 
-    async def test_a_topic_whose_senders_stamp_the_arrival_is_refused(self, kafka: str, unique: str) -> None:
-        options = {"bootstrap_servers": kafka}
-        await ensure(options, [Topic(f"wrong-{unique}", 1, 1, {"message.timestamp.type": "CreateTime"})])
-        with pytest.raises(WrongTopic, match="LogAppendTime"):
-            await verify_events_topic(options, f"wrong-{unique}")
+    @pytest.mark.parametrize(
+        ("config", "mend"),
+        [
+            ({"retention.ms": "-1"}, "message.timestamp.type=LogAppendTime"),
+            ({"message.timestamp.type": "LogAppendTime", "retention.ms": "1000"}, "retention.ms=-1"),
+            ({"message.timestamp.type": "LogAppendTime", "retention.ms": "-1", "cleanup.policy": "compact"}, "cleanup.policy=delete"),
+        ],
+    )
+    async def test_a_wrong_events_topic_is_refused_with_what_mends_it(
+        self, kafka: str, unique: str, config: dict[str, str], mend: str
+    ) -> None:
+        options, name = {"bootstrap_servers": kafka}, f"wrong-{unique}"
+        await ensure(options, [Topic(name, 1, 1, config)])
+        with pytest.raises(WrongTopic) as refused:
+            await verify(options, events=name)
+        (command,) = (line for line in str(refused.value).splitlines() if line.startswith("  "))
+        assert command.split() == (
+            f"kafka-configs.sh --bootstrap-server {kafka} --alter --entity-type topics --entity-name {name} --add-config {mend}".split()
+        )
+
+    async def test_verdicts_that_may_be_deleted_or_lie_elsewhere_are_refused(self, kafka: str, unique: str) -> None:
+        options, events, few, many = {"bootstrap_servers": kafka}, f"events-{unique}", f"few-{unique}", f"many-{unique}"
+        await ensure(options, [Topic(events, 3, 1, EVENTS), Topic(few, 2, 1, {"retention.ms": "5000"}), Topic(many, 4, 1, OTHERS)])
+        with pytest.raises(WrongTopic, match=rf"(?s)add-config retention.ms=-1.*--alter --topic {few} --partitions 3"):
+            await verify(options, events=events, breaches=few)
+        with pytest.raises(WrongTopic, match="SLAWATCH_TOPIC_BREACHES"):
+            await verify(options, events=events, breaches=many)
+        with pytest.raises(WrongTopic, match="retention"):
+            await verify(options, breaches=few)
+
+    async def test_a_topic_that_grew_is_refused(self, database_url: str, unique: str) -> None:
+        engine = connect(database_url)
+        try:
+            await migrate(engine)
+            assert [await first_partitions(engine, unique, count) for count in (64, 64, 96)] == [64, 64, 64]
+        finally:
+            await engine.dispose()
+        verify_count(unique, 64, 64)
+        with pytest.raises(WrongTopic, match="slawatch export"):
+            verify_count(unique, 96, 64)

@@ -13,7 +13,7 @@ from shared.sla.engine import Engine
 from shared.sla.instants import format_instant, parse_instant
 from shared.sla.statements import Statement
 from shared.wire import controls, events, verdicts
-from shared.wire.history import BadLine, export_line, read_line
+from shared.wire.history import BadLine, Exporter, read_line
 from shared.wire.reports import case_line
 from shared.wire.topics import CONTROL_HEADER
 from tests.oracle.oracle import case_lines
@@ -62,8 +62,9 @@ class Judge:
         loaded = Loaded() if activated else self.history.loaded
         for number, log in enumerate(self.logs):
             told.partition, replay = number, Replay(loaded, told, "log")
+            exporter = Exporter()
             for record in log:
-                raw = export_line((record.timestamp, record.partition, record.offset), record.header(CONTROL_HEADER), record.value)
+                raw = exporter.line((record.timestamp, record.partition, record.offset), record.header(CONTROL_HEADER), record.value)
                 try:
                     line = read_line(record.offset, msgspec.json.decode(raw))
                 except (events.NotAnEvent, controls.NotAControl):

@@ -52,8 +52,8 @@ class DoorShut(Exception):
 class Door:
     """ingest: takes events, says at intervals that it is open."""
 
-    def __init__(self, writer: Writer, pulses: bool, partitions: int) -> None:
-        self._writer, self._partitions = writer, partitions
+    def __init__(self, writer: Writer, pulses: bool, partitions: int, clock: Clock) -> None:
+        self._writer, self._partitions, self._clock = writer, partitions, clock
         self.pulses, self.open = pulses, True
 
     async def take(self, event: Document) -> None:
@@ -70,9 +70,9 @@ class Door:
 
     async def beat(self) -> None:
         """As services/ingest/pulses.py does it."""
-        pulse = controls.Pulse("door")
-        entries = [Entry(None, controls.encode(pulse), controls.headers_of(pulse), partition) for partition in range(self._partitions)]
         while True:
+            pulse = controls.Pulse("door", self._clock.wall())
+            entries = [Entry(None, controls.encode(pulse), controls.headers_of(pulse), partition) for partition in range(self._partitions)]
             if self.open and self.pulses:
                 with contextlib.suppress(LogUnavailable):  # missing is what it then means
                     await self._writer.append(EVENTS, entries)

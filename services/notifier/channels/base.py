@@ -1,17 +1,23 @@
 """What every channel is."""
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from services.notifier.core import Result
 from services.notifier.messages import Message
+from shared.alerting.terms import Rate
+
+Why = Literal["first", "update", "repeat", "resolved", "retracted", "escalation", "digest", "test"]
 
 
 class Notice(NamedTuple):
-    """One verdict to be told: as it stood on the topic, and in words. `verdict_id` is the same on every retry."""
+    """One notification: one breach's news, or a group's."""
 
-    verdict_id: str
-    body: bytes
-    message: Message
+    key: str  # deduplication key: the same on every retry of this notification
+    thread: str  # what messages belong together by: the breach id, or the group's key
+    reason: Why
+    messages: tuple[Message, ...]  # one per breach (the newest statement of each), at least one; a digest has many
+    bodies: tuple[bytes, ...]  # the verdict events, as on the topic, one per message
+    total: int = 1  # how many breaches the group holds (a digest may show fewer)
 
 
 class Channel(Protocol):
@@ -23,7 +29,11 @@ class Channel(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many notices may be under way at once; those of one breach share a lane and keep their order."""
+        """How many notices may be under way at once; those of one thread share a lane and keep their order."""
+
+    @property
+    def limit(self) -> Rate | None:
+        """What the receiver takes; what waits beyond it is coalesced into a digest. None: as much as comes."""
 
     async def send(self, notice: Notice) -> Result:
         """Try once, in bounded time. Whatever the receiver or the network does becomes a result, never an exception."""

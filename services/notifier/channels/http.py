@@ -1,19 +1,24 @@
-"""How webhooks go out: to a public address that was looked up once and checked, no redirects, bounded in time and size."""
+"""How HTTP goes out: to a public address that was looked up once and checked, no redirects, bounded in time and size."""
 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
+import msgspec
 
 from services.notifier.core import Failed, Gone, Result, Sent
 from shared.ports.time import TimeSource
 from shared.sla.instants import from_datetime
 
 TIMEOUT_S: Final = 10.0  # of a whole attempt
+JSON: Final = {"content-type": "application/json", "user-agent": "slawatch"}
+ERROR_MAX: Final = 300  # characters
+SECRET_MIN: Final = 6  # characters: what is shorter is no secret, and would mask words
 ANSWER_BYTES_MAX: Final = 65_536  # read so that the connection can serve again; a longer answer closes it
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]  # host, port -> addresses
@@ -86,30 +91,78 @@ def retry_after_of(value: str | None, now: int) -> int | None:
         return None
 
 
-class Poster:
-    """Posts bodies to one URL and says what came of it."""
+Judge = Callable[[int, bytes], Result | None]  # status and body of an answer -> what it means; None: what its status says
 
-    def __init__(self, url: str, transport: httpx2.AsyncBaseTransport, time: TimeSource, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._time, self._timeout_s = url, time, timeout_s
+
+def json_of(body: bytes) -> dict[str, Any]:
+    """A JSON object; empty where it is none."""
+    try:
+        said = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def masked(text: str, secrets: Sequence[str]) -> str:
+    """An error for the ledger and the log: one bounded line in which no secret stands."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:ERROR_MAX]
+
+
+def secrets_of(url: str) -> list[str]:
+    """The parts of an address that may be secret: all but scheme and host."""
+    parts = urlsplit(url)
+    found = [parts.path.strip("/"), parts.query, *(value for _, value in parse_qsl(parts.query)), parts.password or ""]
+    found += [part for part in parts.path.split("/") if len(part) >= SECRET_MIN]
+    return sorted({part for part in found if len(part) >= SECRET_MIN}, key=len, reverse=True)
+
+
+class Poster:
+    """Posts bodies to one URL and says what came of it. `secrets` never show in what it says, nor do those of the URL."""
+
+    def __init__(
+        self,
+        url: str,
+        transport: httpx2.AsyncBaseTransport,
+        time: TimeSource,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        judge: Judge = lambda status, body: None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self._url, self._time, self._timeout_s, self._judge = url, time, timeout_s, judge
+        self._secrets = [*secrets_of(url), *(secret for secret in secrets if secret)]
         self._client = httpx2.AsyncClient(
-            transport=transport, timeout=httpx2.Timeout(timeout_s, connect=min(3.0, timeout_s)), follow_redirects=False, trust_env=False
+            transport=transport,
+            timeout=httpx2.Timeout(timeout_s, connect=min(3.0, timeout_s)),
+            headers={"accept-encoding": "identity"},
+            follow_redirects=False,
+            trust_env=False,
         )
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Result:
-        """One attempt: 2xx sent, 410 gone, 3xx and all else failed."""
+    async def post(self, body: bytes, headers: Mapping[str, str] = JSON, params: Mapping[str, str] | None = None) -> Result:
+        """One attempt: 2xx sent, 410 gone, 3xx and all else failed, unless the judge knows better. `params` join the URL's query."""
+        return (await self.ask(body, headers, params))[0]
+
+    async def ask(self, body: bytes, headers: Mapping[str, str] = JSON, params: Mapping[str, str] | None = None) -> tuple[Result, bytes]:
+        """Likewise, with the first bytes of the answer's body."""
+        said = b""
+        url = httpx2.URL(self._url).copy_merge_params(params) if params else self._url
         try:
-            async with asyncio.timeout(self._timeout_s), self._client.stream("POST", self._url, content=body, headers=headers) as answer:
-                await self._drain(answer)
-                return self._judge(answer)
+            async with asyncio.timeout(self._timeout_s), self._client.stream("POST", url, content=body, headers=headers) as answer:
+                said = await self._drain(answer)
+                result = self._judge(answer.status_code, said) or self._of_status(answer)
         except TimeoutError:
-            return Failed(f"no answer within {self._timeout_s:g} s")
+            result = Failed(f"no answer within {self._timeout_s:g} s")
         except (httpx2.HTTPError, httpx2.InvalidURL) as wrong:
-            return Failed(f"{type(wrong).__name__}: {wrong}".rstrip(": "))
+            result = Failed(f"{type(wrong).__name__}: {wrong}".rstrip(": "))
+        return (result if isinstance(result, Sent) else result._replace(error=masked(result.error, self._secrets))), said
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    def _judge(self, answer: httpx2.Response) -> Result:
+    def _of_status(self, answer: httpx2.Response) -> Result:
         if answer.is_success:
             return Sent()
         if answer.status_code == 410:
@@ -119,9 +172,11 @@ class Poster:
         return Failed(f"{answer.status_code} {answer.reason_phrase}", retry_after_of(answer.headers.get("retry-after"), self._time.wall()))
 
     @staticmethod
-    async def _drain(answer: httpx2.Response) -> None:
-        size = 0
+    async def _drain(answer: httpx2.Response) -> bytes:
+        """What is kept of the body: its first bytes."""
+        kept = bytearray()
         async for chunk in answer.aiter_raw():
-            size += len(chunk)
-            if size > ANSWER_BYTES_MAX:
-                return
+            kept += chunk
+            if len(kept) > ANSWER_BYTES_MAX:
+                break
+        return bytes(kept[:ANSWER_BYTES_MAX])

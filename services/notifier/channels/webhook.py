@@ -9,10 +9,12 @@ from typing import Final
 from services.notifier.channels.base import Notice
 from services.notifier.channels.http import Poster
 from services.notifier.core import Result
+from shared.alerting.terms import Rate
 from shared.ports.time import TimeSource
 
 PREFIX: Final = "whsec_"
 MEDIA_TYPE: Final = "application/cloudevents+json"
+BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+json"
 
 
 class BadSecret(ValueError):
@@ -37,23 +39,25 @@ def signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str
 
 
 class Webhook:
-    """`services.notifier.channels.base.Channel` to one URL."""
+    """`services.notifier.channels.base.Channel` to one URL. A notice of many breaches is a CloudEvents batch."""
 
     lanes = 8
 
-    def __init__(self, name: str, poster: Poster, secret: str, time: TimeSource) -> None:
-        self.name, self._poster, self._key, self._time = name, poster, key_of(secret), time
+    def __init__(self, name: str, poster: Poster, secret: str, time: TimeSource, *, limit: Rate | None = None) -> None:
+        self.name, self._poster, self._key, self._time, self.limit = name, poster, key_of(secret), time, limit
 
     async def send(self, notice: Notice) -> Result:
         timestamp_s = self._time.wall() // 1000
+        one = len(notice.bodies) == 1
+        body = notice.bodies[0] if one else b"[" + b",".join(notice.bodies) + b"]"
         headers = {
-            "content-type": MEDIA_TYPE,
+            "content-type": MEDIA_TYPE if one else BATCH_MEDIA_TYPE,
             "user-agent": "slawatch",
-            "webhook-id": notice.verdict_id,
+            "webhook-id": notice.key,
             "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": signature(self._key, notice.verdict_id, timestamp_s, notice.body),
+            "webhook-signature": signature(self._key, notice.key, timestamp_s, body),
         }
-        return await self._poster.post(notice.body, headers)
+        return await self._poster.post(body, headers)
 
     async def close(self) -> None:
         await self._poster.close()

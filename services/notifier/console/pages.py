@@ -1,173 +1,117 @@
-"""The console: what is open and at risk now, one breach in full, signing in. Server-rendered; the page fetches the parts that changed."""
+"""The console's pages: now, cases, one case in full, vendors, deliveries, health. Server-rendered; parts that change are fetched."""
 
-import hashlib
-import hmac
-from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, NamedTuple, get_args
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from services.notifier.actions import NOTE_CHARACTERS_MAX, READERS, RESPONDERS, Actions, vendor_of
-from services.notifier.api import evidence_of
-from services.notifier.console.sessions import COOKIE, LIFE_MS, Session, Sessions
+from services.notifier.actions import NOTE_CHARACTERS_MAX, CaseActions
+from services.notifier.cases import Refused as CaseRefused
+from services.notifier.cases import Verb, correction_state
+from services.notifier.catalogue import Catalogue
+from services.notifier.console.panels import Panels
+from services.notifier.console.rendering import HEADERS, HERE, LANGUAGE_COOKIE, Pages, local_path, texts_of
+from services.notifier.console.sessions import COOKIE, LIFE_MS
+from services.notifier.console.signin import Refused, SignIn, SignInFirst, Viewer
+from services.notifier.console.timeline import MarkKind, Told, bounds, draw
 from services.notifier.live import Hub, signals
-from services.notifier.messages import by_how_much, duration, promise
-from services.notifier.texts import TEXTS
-from shared.ports.credentials import Credential, CredentialsUnavailable
-from shared.ports.ledger import Action, Case, Ledger, LedgerUnavailable
+from services.notifier.messages import by_how_much, promise
+from services.notifier.texts import LANGUAGES, Texts
+from services.notifier.views import evidence_of
+from shared.ports.cases import Cases
+from shared.ports.casework import Priority, Status
+from shared.ports.credentials import CredentialsUnavailable
+from shared.ports.deliveries import Deliveries, DeliveryState
+from shared.ports.ledger import Case, Ledger, LedgerUnavailable, Wanted
 from shared.ports.time import TimeSource
-from shared.runtime.credentials import Authenticator, BadCredential
-from shared.sla.instants import format_instant
+from shared.runtime.credentials import BadCredential
+from shared.runtime.passwords import Accounts, TooManyGuesses
+from shared.sla.instants import DAY, parse_instant
 from shared.wire import verdicts
+from shared.wire.verdicts import Verdict
 
-HERE: Final = Path(__file__).parent
 OPEN_MAX: Final = 100
 RISKS_MAX: Final = 50
 RECENT_MAX: Final = 30
-HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+CORRECTIONS_MAX: Final = 30
+CASES_MAX: Final = 50
+SENT_MAX: Final = 100
+TREND_DAYS: Final = 30
+PARTS: Final = ("counts", "open", "acked", "risk", "corrections", "recent")
+STATUSES: Final[tuple[str, ...]] = get_args(Status)
+PRIORITIES: Final[tuple[str, ...]] = get_args(Priority)
+_LONG: Final = Form(max_length=NOTE_CHARACTERS_MAX)
+_SHORT: Final = Form(max_length=200)
+_WORDS: Final = Form(min_length=1, max_length=NOTE_CHARACTERS_MAX)
 
 
-class _Refused(Exception):
-    """Ends a request with a page; `status` says why."""
+class Context(NamedTuple):
+    """What the pages work with."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
-
-
-class _SignInFirst(Exception):
-    """Nobody is signed in."""
-
-
-class Viewer(msgspec.Struct, frozen=True):
-    """Who looks."""
-
-    credential: Credential
-    session: Session
-
-    @property
-    def vendor(self) -> str | None:
-        return vendor_of(self.credential)
-
-    @property
-    def may_act(self) -> bool:
-        return self.credential.role in RESPONDERS
-
-
-def _versions() -> dict[str, str]:
-    """A short hash of each static file, so that a browser may keep it for ever."""
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:10] for file in (HERE / "static").iterdir() if file.is_file()}
-
-
-def local_path(text: str) -> str:
-    """A path of this site to go to after signing in; whatever is not one becomes `/`."""
-    parts = urlsplit(text)
-    safe = text.startswith("/") and not text.startswith("//") and not parts.netloc and "\\" not in text and text.isprintable()
-    return text if safe else "/"
+    ledger: Ledger
+    cases: Cases
+    work: CaseActions
+    deliveries: Deliveries
+    channels: Callable[[], Mapping[str, str | None]]
+    catalogue: Catalogue
+    panels: Panels
+    readiness: Callable[[], Mapping[str, str]]
+    sign_in: SignIn
+    accounts: Accounts
+    pages: Pages
+    time: TimeSource
 
 
 class Console:
     """The pages of one notifier."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        actions: Actions,
-        authenticator: Authenticator,
-        sessions: Sessions,
-        time: TimeSource,
-        *,
-        environment: str,
-    ) -> None:
-        self._ledger, self._actions = ledger, actions
-        self._authenticator, self._sessions, self._time = authenticator, sessions, time
-        versions = _versions()
-        self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=select_autoescape(default=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(
-            t=TEXTS,
-            environment=environment,
-            static=lambda name: f"/static/{name}?v={versions[name]}",
-            duration=duration,
-            instant=format_instant,
-            responders=RESPONDERS,
-            note_max=NOTE_CHARACTERS_MAX,
-        )
-
-    # ---- who
+    def __init__(self, context: Context) -> None:
+        self.it = context
 
     async def viewer(self, request: Request) -> Viewer:
-        """Who looks; asked on every request, so that a revoked token ends its sessions. Raises _SignInFirst, _Refused."""
-        session = self._sessions.read(request.cookies.get(COOKIE, ""), self._time.wall())
-        if session is None:
-            raise _SignInFirst
-        try:
-            credential = await self._authenticator.by_id(session.credential)
-        except BadCredential:
-            raise _SignInFirst from None
-        except CredentialsUnavailable:
-            raise _Refused(503, TEXTS("login.unavailable")) from None
-        return Viewer(credential, session)
+        return await self.it.sign_in.viewer(request)
 
-    async def actor(self, request: Request, csrf: str) -> Viewer:
-        """Who acts: may he, and does the form come from our own page?"""
-        self.same_origin(request)
+    async def insider(self, request: Request) -> Viewer:
+        """Who looks, unless it is a vendor's."""
         viewer = await self.viewer(request)
-        if not hmac.compare_digest(csrf.encode(), viewer.session.csrf.encode()):
-            raise _Refused(403, "the form does not belong to this session")
-        if not viewer.may_act:
-            raise _Refused(403, f"a token of role {viewer.credential.role} may not do this")
+        if viewer.vendor is not None:
+            raise Refused(404, "refused.page")
         return viewer
 
-    @staticmethod
-    def same_origin(request: Request) -> None:
-        """Refuse a form that another site made the browser send."""
-        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-        other_host = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-        if other_host or site not in (None, "same-origin", "none"):
-            raise _Refused(403, "the form came from another site")
-
-    # ---- pages
-
-    def page(self, template: str, viewer: Viewer | None, status: int = 200, **values: Any) -> HTMLResponse:
-        html = self._templates.get_template(template).render(viewer=viewer, **values)
-        return HTMLResponse(html, status, HEADERS)
+    # ---- what pages show
 
     async def part(self, name: str, viewer: Viewer) -> dict[str, Any]:
-        """What a part of the page shows."""
-        vendor = viewer.vendor
+        """What a part of the page `now` shows."""
+        ledger, vendor, now = self.it.ledger, viewer.vendor, self.it.time.wall()
         match name:
             case "counts":
-                return {"totals": await self._ledger.totals(vendor)}
-            case "open":
-                rows = await self._ledger.recent(["open"], vendor=vendor, limit=OPEN_MAX)
-                rows.sort(key=lambda row: row.seq, reverse=True)
-                return {"breaches": rows, "totals": await self._ledger.totals(vendor)}
+                return {"totals": await ledger.totals(vendor)}
+            case "open" | "acked":
+                wanted = Wanted(vendor=vendor, standing="open", acknowledged=name == "acked")
+                return {name: await ledger.breaches(wanted, limit=OPEN_MAX), "totals": await ledger.totals(vendor)}
             case "risk":
-                return {"risks": await self._ledger.risks(vendor=vendor, limit=RISKS_MAX), "now": self._time.wall()}
+                return {"risks": await ledger.risks(vendor=vendor, limit=RISKS_MAX), "now": now}
+            case "corrections":
+                rows = await self.it.cases.corrections(vendor=vendor, limit=CORRECTIONS_MAX)
+                return {"corrections": rows, "correction_state": correction_state, "now": now}
             case _:
-                return {"recent": await self._ledger.recent(["closed", "retracted"], vendor=vendor, limit=RECENT_MAX)}
+                return {"recent": await ledger.recent(["closed", "retracted"], vendor=vendor, limit=RECENT_MAX)}
 
-    def case_values(self, case: Case) -> dict[str, Any]:
-        """What the page of one breach shows: its statements in words, people's doings among them, and who was told."""
+    async def case(self, breach_id: str, viewer: Viewer) -> Case:
+        case = await self.it.ledger.case(breach_id, viewer.vendor)
+        if case is None:
+            raise Refused(404, "refused.breach")
+        return case
+
+    def case_values(self, case: Case, texts: Texts) -> dict[str, Any]:
+        """What the page of one breach shows: its drawing, its statements in words, people's doings among them, and who was told."""
+        now = self.it.time.wall()
         said = {row.id: (row, verdicts.decode(row.body.encode())) for row in case.statements}
         timeline: list[tuple[int, str, dict[str, Any]]] = [
             (
@@ -175,57 +119,125 @@ class Console:
                 "statement",
                 {
                     "row": row,
-                    "name": TEXTS("tag." + row.type),
-                    "by": by_how_much(verdict),
+                    "name": texts("tag." + row.type),
+                    "by": by_how_much(verdict, texts),
                     "raw": msgspec.json.format(row.body, indent=2),
-                    "delay": max(0, row.appended - row.decided_at),
                 },
             )
             for row, verdict in said.values()
         ]
         timeline += [(action.at, "action", {"action": action}) for action in case.actions]
         timeline.sort(key=lambda line: line[0])
-        last = verdicts.decode(case.statements[-1].body.encode()) if case.statements else None
+        last = next((verdict for row, verdict in reversed(said.values()) if row.revision is not None), None)
         return {
             "breach": case.breach,
-            "promise": promise(last) if last else case.breach.objective,
+            "promise": promise(last, texts) if last else case.breach.objective,
+            "last": last.data if last else None,
             "timeline": timeline,
-            "deliveries": [(sent, TEXTS("tag." + said[sent.verdict_id][0].type)) for sent in case.deliveries if sent.verdict_id in said],
+            "deliveries": [(sent, texts("tag." + said[sent.verdict_id][0].type)) for sent in case.deliveries if sent.verdict_id in said],
             "evidence": evidence_of(case),
+            "drawing": self._drawing(case, last, texts, now),
+            "correction_state": correction_state,
+            "now": now,
+            "priorities": PRIORITIES,
         }
 
-    async def case(self, breach_id: str, viewer: Viewer) -> Case:
-        case = await self._ledger.case(breach_id, viewer.vendor)
-        if case is None:
-            raise _Refused(404, "no such breach")
-        return case
+    def _drawing(self, case: Case, last: Verdict | None, texts: Texts, now: int) -> Any:
+        breach = case.breach
+        happened: list[tuple[int, MarkKind, str, str]] = [
+            (row.decided_at, "statement", row.type.rpartition(".")[2], texts("tag." + row.type)) for row in case.statements
+        ]
+        happened += [(done.at, "action", "action", _deed(texts, done.action, done.actor)) for done in case.actions]
+        happened += [
+            (sent.settled_at, "delivery", sent.state, f"{sent.channel}: {texts('delivery.' + sent.state)}")
+            for sent in case.deliveries
+            if sent.settled_at is not None
+        ]
+        held = last.data.held if last is not None and isinstance(last.data.held, dict) else {}
+        shut = (parse_instant(str(held["from"])), parse_instant(str(held["until"]))) if held.get("from") and held.get("until") else None
+        told = Told(
+            breach.started,
+            breach.due,
+            breach.stopped,
+            breached=breach.standing != "retracted",
+            over=breach.standing != "open",
+            held=shut,
+            happened=happened,
+        )
+        hours = self.it.catalogue.working_hours(last.data, *bounds(told, now)) if last is not None else None
+        return draw(told, now, hours, {name: texts("mark." + name) for name in ("started", "due", "stopped")})
 
-    async def act(self, request: Request, breach_id: str, action: Action, csrf: str, text: str = "") -> None:
-        viewer = await self.actor(request, csrf)
-        if await self._actions.act(breach_id, action, viewer.credential, text) is None:
-            raise _Refused(404, "no such breach")
+    # ---- what people do
 
-    async def sign_in(self, request: Request, token: str, to: str) -> Response:
-        """Token in, cookie out."""
-        self.same_origin(request)
+    async def do(self, request: Request, breach_id: str, verb: Verb, csrf: str, **fields: Any) -> Response:
+        """Carry out a request about a case and go back to its page."""
+        viewer = await self.it.sign_in.actor(request, csrf)
+        if not viewer.may(verb):
+            raise Refused(403, "refused.role")
         try:
-            credential = await self._authenticator.authenticate(token.strip())
-            if credential.kind != "token" or credential.role not in READERS:
-                raise BadCredential("it is a key for systems; people have tokens")
-        except BadCredential as wrong:
-            return self.page("login.html", None, 401, error=TEXTS("login.wrong", why=wrong), to=local_path(to))
-        except CredentialsUnavailable:
-            return self.page("login.html", None, 503, error=TEXTS("login.unavailable"), to=local_path(to))
+            breach = await self.it.work.do(breach_id, verb, viewer.credential, **fields)
+        except CaseRefused as refused:
+            raise Refused(409, f"reason.{refused.reason.name}") from None
+        if breach is None:
+            raise Refused(404, "refused.breach")
+        return RedirectResponse(f"/breaches/{quote(breach_id, safe='')}", 303, HEADERS)
+
+    async def session_of(self, request: Request, credential: str, to: str) -> Response:
+        """A cookie for the token with this id."""
         answer = RedirectResponse(local_path(to), 303, HEADERS)
-        secure = request.url.scheme == "https"
-        value = self._sessions.open(credential.id, self._time.wall())
+        secure = self.it.sign_in.secure or request.url.scheme == "https"
+        value = self.it.sign_in.sessions.open(credential, self.it.time.wall())
         answer.set_cookie(COOKIE, value, max_age=LIFE_MS // 1000, httponly=True, samesite="strict", secure=secure, path="/")
         return answer
 
+    async def sign_in(self, request: Request, token: str, name: str, password: str, to: str) -> Response:
+        """Token, or name and password, in; cookie out."""
+        self.it.sign_in.same_origin(request)
+        texts = texts_of(request)
 
-def install(app: FastAPI, console: Console, hub: Hub) -> None:
-    """Put the console's routes on the application."""
+        def again(status: int, error: str) -> Response:
+            return self.it.pages.page(request, "login.html", None, status, error=error, to=local_path(to))
+
+        try:
+            if name.strip():
+                address = request.client.host if request.client else ""
+                credential = await self.it.sign_in.authenticator.by_id(
+                    await self.it.accounts.credential_of(name.strip(), password, address)
+                )
+            else:
+                credential = await self.it.sign_in.authenticator.authenticate(token.strip())
+            if credential.kind != "token":
+                raise BadCredential("it is a key for systems; people have tokens")
+        except BadCredential as wrong:
+            return again(401, texts("login.wrong.account") if name.strip() else texts("login.wrong", why=wrong))
+        except TooManyGuesses:
+            return again(429, texts("login.slow"))
+        except CredentialsUnavailable:
+            return again(503, texts("login.unavailable"))
+        return await self.session_of(request, credential.id, to)
+
+
+def _deed(texts: Texts, action: str, who: str) -> str:
+    """What somebody did, in words."""
+    key = f"action.{action}"
+    return texts(key, who=who) if key in texts else texts("action.other", action=action, who=who)
+
+
+def local_instant(text: str, zone: str) -> int | None:
+    """The instant (ms since 1970) of a form's date and time, `2026-03-02T08:30`, in the browser's zone; None if empty. Raises Refused."""
+    if not text.strip():
+        return None
+    try:
+        at = datetime.fromisoformat(text.strip())
+        return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "UTC"))).timestamp() * 1000)
+    except (ValueError, ZoneInfoNotFoundError, OverflowError, OSError):
+        raise Refused(422, "refused.form") from None
+
+
+def install(app: FastAPI, console: Console, hub: Hub, more: Callable[[APIRouter], None] = lambda routes: None) -> None:
+    """Put the console's routes on the application; `more` adds those of other files."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    it, page = console.it, console.it.pages.page
 
     async def on_sign_in_first(request: Request, wrong: Exception) -> Response:
         if request.headers.get("hx-request"):
@@ -235,19 +247,49 @@ def install(app: FastAPI, console: Console, hub: Hub) -> None:
         return RedirectResponse(f"/login?to={quote(request.url.path)}" if request.url.path != "/" else "/login", 303, HEADERS)
 
     async def on_refused(request: Request, wrong: Exception) -> Response:
-        assert isinstance(wrong, _Refused)
-        return console.page("error.html", None, wrong.status, text=wrong.text)
+        assert isinstance(wrong, Refused)
+        return page(request, "error.html", None, wrong.status, text=texts_of(request)(wrong.key, **wrong.gaps))
 
-    app.add_exception_handler(_SignInFirst, on_sign_in_first)
-    app.add_exception_handler(_Refused, on_refused)
+    app.add_exception_handler(SignInFirst, on_sign_in_first)
+    app.add_exception_handler(Refused, on_refused)
+    _people(routes, console)
+    _looking(routes, console)
+    _working(routes, console)
+    more(routes)
+
+    @routes.get("/live")
+    async def live(request: Request) -> Response:
+        viewer = await console.viewer(request)
+        return StreamingResponse(signals(hub, viewer.vendor), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    @routes.get("/health")
+    async def health(request: Request) -> Response:
+        viewer = await console.insider(request)
+        return page(
+            request, "health.html", viewer, here="health", figures=it.panels.figures(), states=it.panels.states, missing=it.readiness()
+        )
+
+    app.include_router(routes)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+
+
+def _people(routes: APIRouter, console: Console) -> None:
+    """Signing in and out, and the language."""
+    page = console.it.pages.page
 
     @routes.get("/login")
-    async def login(to: str = "/") -> Response:
-        return console.page("login.html", None, error="", to=local_path(to))
+    async def login(request: Request, to: str = "/") -> Response:
+        return page(request, "login.html", None, error="", to=local_path(to))
 
     @routes.post("/login")
-    async def sign_in(request: Request, token: Annotated[str, Form(max_length=400)] = "", to: Annotated[str, Form()] = "/") -> Response:
-        return await console.sign_in(request, token, to)
+    async def sign_in(
+        request: Request,
+        token: Annotated[str, Form(max_length=400)] = "",
+        name: Annotated[str, _SHORT] = "",
+        password: Annotated[str, _SHORT] = "",
+        to: Annotated[str, Form()] = "/",
+    ) -> Response:
+        return await console.sign_in(request, token, name, password, to)
 
     @routes.get("/session")
     async def session(request: Request) -> Response:
@@ -257,60 +299,207 @@ def install(app: FastAPI, console: Console, hub: Hub) -> None:
 
     @routes.post("/logout")
     async def logout(request: Request) -> Response:
-        console.same_origin(request)
+        console.it.sign_in.same_origin(request)
         answer = RedirectResponse("/login", 303, HEADERS)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer
+
+    @routes.post("/language")
+    async def language(request: Request, choice: Annotated[str, Form()], to: Annotated[str, Form()] = "/") -> Response:
+        console.it.sign_in.same_origin(request)
+        answer = RedirectResponse(local_path(to), 303, HEADERS)
+        if choice in LANGUAGES:
+            secure = console.it.sign_in.secure or request.url.scheme == "https"
+            answer.set_cookie(LANGUAGE_COOKIE, choice, max_age=365 * 86_400, httponly=True, samesite="lax", secure=secure, path="/")
+        return answer
+
+
+def _looking(routes: APIRouter, console: Console) -> None:
+    """The pages that only show."""
+    it, page = console.it, console.it.pages.page
 
     @routes.get("/")
     async def now(request: Request) -> Response:
         viewer = await console.viewer(request)
         try:
             values: dict[str, Any] = {}
-            for name in ("counts", "open", "risk", "recent"):
+            for name in PARTS:
                 values |= await console.part(name, viewer)
         except LedgerUnavailable:
-            raise _Refused(503, TEXTS("page.unavailable")) from None
-        return console.page("now.html", viewer, **values)
+            raise Refused(503, "page.unavailable") from None
+        return page(request, "now.html", viewer, here="now", **values)
 
     @routes.get("/parts/breaches/{breach_id}")
     async def case_part(request: Request, breach_id: str) -> Response:
         viewer = await console.viewer(request)
-        return console.page("_case.html", viewer, **console.case_values(await console.case(breach_id, viewer)))
+        return page(request, "_case.html", viewer, **console.case_values(await console.case(breach_id, viewer), texts_of(request)))
 
     @routes.get("/parts/{name}")
     async def part(request: Request, name: str) -> Response:
         viewer = await console.viewer(request)
-        if name not in ("counts", "open", "risk", "recent"):
-            raise _Refused(404, "no such part")
-        return console.page(f"_{name}.html", viewer, **await console.part(name, viewer))
+        if name not in PARTS:
+            raise Refused(404, "refused.page")
+        return page(request, f"_{name}.html", viewer, **await console.part(name, viewer))
+
+    @routes.get("/breaches")
+    async def cases(
+        request: Request, vendor: str = "", status: str = "", owner: str = "", priority: str = "", before: int | None = None
+    ) -> Response:
+        viewer = await console.viewer(request)
+        if (status and status not in STATUSES) or (priority and priority not in PRIORITIES):
+            raise Refused(422, "refused.form")
+        chosen = {"vendor": vendor, "status": status, "owner": owner, "priority": priority}
+        wanted = msgspec.convert({name: value for name, value in chosen.items() if value}, Wanted)
+        wanted = msgspec.structs.replace(wanted, vendor=viewer.vendor or wanted.vendor)
+        rows = await it.ledger.breaches(wanted, limit=CASES_MAX + 1, before=before)
+        kept = {name: value for name, value in chosen.items() if value}
+        older = urlencode({**kept, "before": rows[CASES_MAX - 1].seq}) if len(rows) > CASES_MAX else ""
+        return page(
+            request,
+            "cases.html",
+            viewer,
+            here="breaches",
+            rows=rows[:CASES_MAX],
+            chosen=chosen,
+            older=older,
+            first=before is None,
+            newest=urlencode(kept),
+            statuses=STATUSES,
+            priorities=PRIORITIES,
+        )
 
     @routes.get("/breaches/{breach_id}")
     async def case(request: Request, breach_id: str) -> Response:
         viewer = await console.viewer(request)
-        return console.page("case.html", viewer, **console.case_values(await console.case(breach_id, viewer)))
+        values = console.case_values(await console.case(breach_id, viewer), texts_of(request))
+        return page(request, "case.html", viewer, here="breaches", **values)
+
+    @routes.get("/vendors")
+    async def vendors(request: Request) -> Response:
+        viewer = await console.viewer(request)
+        rows = await it.cases.vendors(it.time.wall(), TREND_DAYS, viewer.vendor)
+        return page(request, "vendors.html", viewer, here="vendors", rows=rows)
+
+    @routes.get("/vendors/{vendor:path}")
+    async def vendor(request: Request, vendor: str) -> Response:
+        viewer, now = await console.viewer(request), it.time.wall()
+        if viewer.vendor not in (None, vendor):
+            raise Refused(404, "refused.page")
+        rows = await it.cases.vendors(now, TREND_DAYS, vendor)
+        promises = await it.cases.objectives(vendor, now - TREND_DAYS * DAY)
+        latest = await it.ledger.breaches(Wanted(vendor=vendor), limit=RECENT_MAX)
+        if not (rows or promises or latest):
+            raise Refused(404, "refused.page")
+        values: dict[str, Any] = {
+            "row": rows[0] if rows else None,
+            "promises": promises,
+            "rows": latest,
+        }
+        return page(request, "vendor.html", viewer, here="vendors", vendor=vendor, **values)
+
+    @routes.get("/deliveries")
+    async def deliveries(request: Request, channel: str = "", state: str = "") -> Response:
+        viewer = await console.insider(request)
+        states: tuple[str, ...] = get_args(DeliveryState)
+        if state and state not in states:
+            raise Refused(422, "refused.form")
+        wanted = msgspec.convert(state or None, DeliveryState | None)
+        rows = await it.cases.sent(channel=channel or None, state=wanted, limit=SENT_MAX)
+        values: dict[str, Any] = {"rows": rows, "channels": it.channels(), "chosen": {"channel": channel, "state": state}, "states": states}
+        return page(request, "deliveries.html", viewer, here="deliveries", **values)
+
+
+def _working(routes: APIRouter, console: Console) -> None:
+    """The forms of a case."""
+    it = console.it
 
     @routes.post("/breaches/{breach_id}/acknowledge")
     async def acknowledge(request: Request, breach_id: str, csrf: Annotated[str, Form()] = "") -> Response:
-        await console.act(request, breach_id, "acknowledge", csrf)
+        viewer = await it.sign_in.actor(request, csrf)
+        if not viewer.may_act:
+            raise Refused(403, "refused.role")
+        if await it.work.acknowledge(breach_id, viewer.credential) is None:
+            raise Refused(404, "refused.breach")
         if request.headers.get("hx-request"):
             return Response(status_code=204)  # the page hears of it like everybody's
-        return RedirectResponse(f"/breaches/{breach_id}", 303, HEADERS)
+        return RedirectResponse(f"/breaches/{quote(breach_id, safe='')}", 303, HEADERS)
 
     @routes.post("/breaches/{breach_id}/note")
     async def note(
         request: Request,
         breach_id: str,
-        text: Annotated[str, Form(min_length=1, max_length=NOTE_CHARACTERS_MAX)],
+        text: Annotated[str, _WORDS],
         csrf: Annotated[str, Form()] = "",
     ) -> Response:
-        await console.act(request, breach_id, "note", csrf, text)
-        return RedirectResponse(f"/breaches/{breach_id}", 303, HEADERS)
+        return await console.do(request, breach_id, "note", csrf, text=text)
 
-    @routes.get("/live")
-    async def live(request: Request) -> Response:
-        viewer = await console.viewer(request)
-        return StreamingResponse(signals(hub, viewer.vendor), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    @routes.post("/breaches/{breach_id}/assign")
+    async def assign(
+        request: Request,
+        breach_id: str,
+        owner: Annotated[str, _SHORT] = "",
+        priority: Annotated[str, Form()] = "",
+        category: Annotated[str, Form(max_length=100)] = "",
+        me: Annotated[str, Form()] = "",
+        csrf: Annotated[str, Form()] = "",
+    ) -> Response:
+        if me:
+            viewer = await console.viewer(request)
+            return await console.do(request, breach_id, "assign", csrf, owner=viewer.credential.name)
+        if priority and priority not in PRIORITIES:
+            raise Refused(422, "refused.form")
+        fields = {"owner": owner.strip() or None, "priority": priority or None, "category": category.strip() or None}
+        return await console.do(request, breach_id, "assign", csrf, **fields)
 
-    app.include_router(routes)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    @routes.post("/breaches/{breach_id}/correct")
+    async def correct(
+        request: Request,
+        breach_id: str,
+        root_cause: Annotated[str, _LONG] = "",
+        action: Annotated[str, _LONG] = "",
+        due: Annotated[str, Form(max_length=40)] = "",
+        zone: Annotated[str, Form(max_length=80)] = "",
+        done: Annotated[str, Form()] = "",
+        csrf: Annotated[str, Form()] = "",
+    ) -> Response:
+        if done:
+            return await console.do(request, breach_id, "correct", csrf, done=True)
+        fields: dict[str, Any] = {"root_cause": root_cause.strip() or None, "action": action.strip() or None}
+        if fields["action"]:
+            fields["due"] = local_instant(due, zone)
+        return await console.do(request, breach_id, "correct", csrf, **fields)
+
+    def reasoned(verb: Verb) -> None:
+        @routes.post(f"/breaches/{{breach_id}}/{verb}", name=verb)
+        async def act(
+            request: Request,
+            breach_id: str,
+            text: Annotated[str, _WORDS],
+            csrf: Annotated[str, Form()] = "",
+        ) -> Response:
+            return await console.do(request, breach_id, verb, csrf, text=text)
+
+    reasoned("dispute")
+    reasoned("reopen")
+
+    @routes.post("/breaches/{breach_id}/close")
+    async def close(request: Request, breach_id: str, text: Annotated[str, _LONG] = "", csrf: Annotated[str, Form()] = "") -> Response:
+        return await console.do(request, breach_id, "close", csrf, text=text)
+
+    @routes.post("/breaches/{breach_id}/excuse")
+    async def excuse(
+        request: Request,
+        breach_id: str,
+        text: Annotated[str, _WORDS],
+        approver: Annotated[str, _SHORT] = "",
+        csrf: Annotated[str, Form()] = "",
+    ) -> Response:
+        return await console.do(request, breach_id, "excuse", csrf, text=text, approver=approver.strip())
+
+    @routes.post("/channels/{channel:path}/enable")
+    async def enable(request: Request, channel: str, csrf: Annotated[str, Form()] = "") -> Response:
+        viewer = await it.sign_in.actor(request, csrf)
+        if viewer.credential.role != "operator":
+            raise Refused(403, "refused.role")
+        await it.deliveries.enable(channel)
+        return RedirectResponse("/deliveries", 303, HEADERS)

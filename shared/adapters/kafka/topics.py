@@ -8,8 +8,10 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.ports.log import LogUnavailable
 
-EVENTS: Final = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1", "min.insync.replicas": "1"}
-OTHERS: Final = {"retention.ms": "-1"}
+ARRIVALS: Final = {"message.timestamp.type": "LogAppendTime"}
+KEPT: Final = {"retention.ms": "-1", "cleanup.policy": "delete"}  # "delete" of nothing: a compacted log forgets evidence
+EVENTS: Final = {**ARRIVALS, **KEPT, "min.insync.replicas": "1"}
+OTHERS: Final = KEPT
 
 
 class Topic(NamedTuple):
@@ -42,21 +44,77 @@ async def ensure(options: dict[str, Any], topics: list[Topic]) -> None:
         await admin.close()
 
 
-async def verify_events_topic(options: dict[str, Any], topic: str) -> None:
-    """Raises WrongTopic if the events topic does not stamp arrivals itself (LogAppendTime), LogUnavailable."""
+async def verify(options: dict[str, Any], *, events: str | None = None, breaches: str | None = None) -> dict[str, int]:
+    """Whether the topics, those that are named, are such that verdicts can be a function of them: arrivals by the broker's clock, everything
+    kept, a vendor's verdicts in the partition of its events. Event-time mode takes any.
+
+    Returns their numbers of partitions. Raises WrongTopic with the commands that mend them, LogUnavailable.
+    """
+    wanted = {**({events: ARRIVALS | KEPT} if events else {}), **({breaches: KEPT} if breaches else {})}
     admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
     try:
         await admin.start()
-        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted])
+        counts = await _counts(admin, list(wanted))
+    except KafkaError as wrong:
+        raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
+    finally:
+        await admin.close()
+    wrong_ones: list[str] = []
+    for resource in (resource for answer in answers for resource in answer.resources):
+        name, has = resource[3], {entry[0]: entry[1] for entry in resource[4]}
+        mend = {key: value for key, value in wanted[name].items() if has.get(key) != value}
+        if mend:
+            wrong_ones.append(_mend_settings(options, name, {key: has.get(key) for key in mend}, mend))
+    if events and breaches and counts[events] != counts[breaches]:
+        wrong_ones.append(_mend_count(options, breaches, counts[breaches], counts[events]))
+    if wrong_ones:
+        raise WrongTopic("\n".join([*wrong_ones, "Or set SLAWATCH_CLOCK=event, for a backfill: it takes any topics."]))
+    return counts
+
+
+async def partitions_of(options: dict[str, Any], topic: str) -> int | None:
+    """The number of a topic's partitions; None: there is no such topic. Raises LogUnavailable."""
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
+    try:
+        await admin.start()
+        return (await _counts(admin, [topic])).get(topic)
     except KafkaError as wrong:
         raise LogUnavailable(f"topic {topic} cannot be described: {wrong!r}") from wrong
     finally:
         await admin.close()
-    entries = {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
-    stamp = entries.get("message.timestamp.type")
-    if stamp != "LogAppendTime":
+
+
+async def _counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """The numbers of partitions of those that exist."""
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names) if not topic["error_code"]}
+
+
+def _mend_settings(options: dict[str, Any], name: str, has: dict[str, str | None], mend: dict[str, str]) -> str:
+    said = ", ".join(f"{key}={value}" for key, value in has.items())
+    settings = ",".join(f"{key}={value}" for key, value in mend.items())
+    return (
+        f"topic {name} has {said}: verdicts would depend on senders' clocks, or on what was deleted. Mend it with\n"
+        f"  kafka-configs.sh --bootstrap-server {options['bootstrap_servers']} --alter --entity-type topics --entity-name {name} "
+        f"--add-config {settings}"
+    )
+
+
+def _mend_count(options: dict[str, Any], breaches: str, has: int, events: int) -> str:
+    said = f"topic {breaches} has {has} partitions, the events have {events}: a vendor's verdicts belong where its events are. "
+    if has > events:  # Kafka only adds partitions
+        return said + "Kafka takes none away: set SLAWATCH_TOPIC_BREACHES to another name, and that topic is made as it must be"
+    command = f"kafka-topics.sh --bootstrap-server {options['bootstrap_servers']} --alter --topic {breaches} --partitions {events}"
+    return f"{said}Mend it with\n  {command}"
+
+
+def verify_count(topic: str, partitions: int, first: int) -> None:
+    """Raises WrongTopic if the topic's partitions are not as many as when it was first used: vendors' events would be torn apart."""
+    if partitions != first:
         raise WrongTopic(
-            f"topic {topic} has message.timestamp.type={stamp}: arrivals would be the senders' word. Mend it with\n"
-            f"  kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config message.timestamp.type=LogAppendTime\n"
-            "or set SLAWATCH_CLOCK=event for a backfill."
+            f"topic {topic} has {partitions} partitions, and had {first} when it was first used: vendors' later events would lie in other "
+            "partitions than their earlier ones. The number cannot change under a running history. Move the history to new topics instead: "
+            "stop ingest and the evaluators, `slawatch export > history.ndjson`, name new topics (SLAWATCH_TOPIC_EVENTS, _BREACHES) and their "
+            "SLAWATCH_PARTITIONS, start with SLAWATCH_CLOCK=event, and post the history to ingest (docs/guide/operator.md, "
+            "'More partitions')"
         )

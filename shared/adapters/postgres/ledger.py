@@ -1,18 +1,20 @@
 """`shared.ports.ledger.Ledger` and `shared.ports.deliveries.Deliveries` in PostgreSQL."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from asyncpg import DataError as ClientDataError
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.adapters.postgres.ledger_tables import breach_actions, breaches, deliveries, disabled_channels, risks, verdicts
+from shared.adapters.postgres.alert_tables import told
+from shared.adapters.postgres.alerts import hold_groups, stop_steps, texts_of, write_deliveries, write_groups
+from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
+from shared.adapters.postgres.columns import upsert
+from shared.adapters.postgres.guarding import clean, guarded
+from shared.adapters.postgres.ledger_tables import STATING, breach_actions, breaches, deliveries, disabled_channels, risks, verdicts
 from shared.ports.deliveries import Claimed, DeliveryRow, Outcome
 from shared.ports.ledger import (
     Action,
@@ -24,8 +26,6 @@ from shared.ports.ledger import (
     Count,
     Decide,
     Known,
-    LedgerRefused,
-    LedgerUnavailable,
     RiskRow,
     Standing,
     Stated,
@@ -33,21 +33,12 @@ from shared.ports.ledger import (
     Totals,
     Wanted,
 )
-from shared.sla.instants import parse_instant
+from shared.sla.instants import MINUTE, parse_instant
 from shared.wire.verdicts import VerdictData
-
-_REFUSALS: Final = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity violation, program limit
-_OUR_FAULT: Final = "42"  # syntax, missing table, missing right: waiting would hide it
-_CHARACTERS_MAX: Final = 500  # of a name in an indexed or listed column; the body keeps it whole
-
-
-def _clean(text: str) -> str:
-    """PostgreSQL's text holds no NUL; a name is cut to a length that an index can hold."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_CHARACTERS_MAX]
 
 
 def _or_none(text: str | None) -> str | None:
-    return None if text is None else _clean(text)
+    return None if text is None else clean(text)
 
 
 def _instant(text: str | None) -> int | None:
@@ -78,12 +69,12 @@ def _verdict_values(stated: Stated) -> dict[str, Any]:
 def _place(data: VerdictData) -> dict[str, Any]:
     return {
         "breach_id": data.breach_id,
-        "agreement": _clean(data.agreement),
-        "objective": _clean(data.objective),
-        "vendor": _clean(data.vendor),
-        "service": _clean(data.service),
+        "agreement": clean(data.agreement),
+        "objective": clean(data.objective),
+        "vendor": clean(data.vendor),
+        "service": clean(data.service),
         "case": _or_none(data.case),
-        "severity": _clean(data.severity),
+        "severity": clean(data.severity),
         "started": _instant(data.started),
         "due": _instant(data.due),
     }
@@ -113,35 +104,17 @@ def _risk_values(kind: str, stated: Stated) -> dict[str, Any]:
     return _place(data) | {"kind": kind, "threshold": _or_none(threshold), "since": parse_instant(data.decided_at)}
 
 
-@contextlib.asynccontextmanager
-async def _guarded(seconds: float) -> AsyncIterator[None]:
-    """Bound the time, and give the database's troubles their two names."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except DBAPIError as wrong:
-        cause = getattr(wrong.orig, "__cause__", None)
-        state = str(getattr(wrong.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or "")
-        if state.startswith(_REFUSALS) or isinstance(cause, ClientDataError):
-            raise LedgerRefused(f"{type(cause or wrong.orig).__name__}: {wrong.orig}") from wrong
-        if state.startswith(_OUR_FAULT):
-            raise
-        raise LedgerUnavailable(f"{type(cause or wrong.orig).__name__}: {wrong.orig}") from wrong
-    except (SQLAlchemyError, OSError, TimeoutError) as wrong:
-        raise LedgerUnavailable(f"{type(wrong).__name__}: {wrong}") from wrong
-
-
 _LOCK_EACH: Final = sa.text(
     "SELECT pg_advisory_xact_lock(k) FROM "
     "(SELECT DISTINCT hashtextextended(b, 0) AS k FROM unnest(CAST(:b AS text[])) AS b ORDER BY 1) AS ordered"
 )
-_BREACH_COLUMNS: Final = tuple(breaches.c[name] for name in BreachRow.__struct_fields__)
 _RISK_COLUMNS: Final = tuple(risks.c[name] for name in RiskRow.__struct_fields__)
-_DELIVERY_COLUMNS: Final = tuple(deliveries.c[name] for name in DeliveryRow._fields)
-
-
-def _breach(row: sa.Row[Any]) -> BreachRow:
-    return BreachRow(**row._mapping)
+_OF_BOTH: Final = ("agreement", "objective", "vendor", "service", "case", "severity", "started", "due")
+_OF_BREACHES: Final = ("revision", "standing", "version", "cycle", "cause", "stopped", "target_s", "late_s", "overdue_s", "changed_at")
+_UPSERT_BREACHES: Final = upsert(breaches, ["breach_id"], [*_OF_BOTH, *_OF_BREACHES])
+_UPSERT_RISKS: Final = upsert(risks, ["breach_id", "kind"], [*_OF_BOTH, "threshold", "since"])
+_DELIVERY_COLUMNS: Final = tuple(deliveries.c[name] for name in DeliveryRow._fields if name != "verdict_id")
+FOREVER: Final = 1 << 62
 
 
 class PostgresLedger:
@@ -152,12 +125,14 @@ class PostgresLedger:
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with _guarded(self._timeout), self._engine.begin() as connection:
+        async with guarded(self._timeout), self._engine.begin() as connection:
             yield connection
 
     # ---- the breach ledger
 
-    async def record(self, verdict_ids: Sequence[str], breach_ids: Sequence[str], decide: Decide, lease_until: int) -> Changes:
+    async def record(
+        self, verdict_ids: Sequence[str], breach_ids: Sequence[str], decide: Decide, lease_until: int, groups: Sequence[str] | None = None
+    ) -> Changes:
         async with self._transaction() as connection:
             # An advisory lock per breach rather than row locks: a breach's first statement has no row to lock yet. In order: no deadlock.
             await connection.execute(
@@ -170,23 +145,28 @@ class PostgresLedger:
                     breaches.c.breach_id == sa.any_(sa.literal(list(breach_ids), _TEXTS))
                 )
             )
-            changes = decide(Known(set(ids.scalars()), {row.breach_id: row.revision for row in last}))
-            await self._write(connection, changes, lease_until)
+            known = Known(set(ids.scalars()), {row.breach_id: row.revision for row in last})
+            if groups is not None:
+                held, facts = await hold_groups(connection, groups, breach_ids, lease_until - MINUTE)
+                known = known._replace(groups=held, facts=facts)
+            changes = decide(known)
+            await self._write(connection, changes)
+            if groups is not None:
+                await write_groups(connection, changes.alerts, breach_ids, changes.now)
+            await write_deliveries(connection, changes.deliveries, lease_until)
+            here = {stated.id for stated in changes.statements}
+            changes.texts = await texts_of(connection, {shown for each in changes.deliveries for shown in each.shown} - here)
         return changes
 
-    async def _write(self, connection: AsyncConnection, changes: Changes, lease_until: int) -> None:
+    async def _write(self, connection: AsyncConnection, changes: Changes) -> None:
         if changes.statements:
             await connection.execute(sa.insert(verdicts), [_verdict_values(stated) for stated in changes.statements])
         if changes.breaches:
-            new = insert(breaches)
-            kept = ("breach_id", "opened_at")
-            values = [_breach_values(stated) for stated in changes.breaches.values()]
-            statement = new.on_conflict_do_update(
-                index_elements=["breach_id"], set_={name: new.excluded[name] for name in values[0] if name not in kept}
-            )
-            await connection.execute(statement, values)
+            await connection.execute(_UPSERT_BREACHES, [_breach_values(stated) for stated in changes.breaches.values()])
         if changes.reopened:
-            await connection.execute(self._of(changes.reopened).values(acknowledged_at=None, acknowledged_by=None, final=False))
+            stage = sa.case((breaches.c.stage == "closed", "open"), else_=breaches.c.stage)  # its case is not over any more
+            anew = self._of(changes.reopened).values(acknowledged_at=None, acknowledged_by=None, final=False, stage=stage)
+            await connection.execute(anew)
         if changes.contested:
             await connection.execute(self._of(changes.contested).values(contested=True))
         if changes.final:
@@ -194,15 +174,8 @@ class PostgresLedger:
         if changes.cleared:
             await connection.execute(sa.delete(risks).where(risks.c.breach_id == sa.any_(sa.literal(list(changes.cleared), _TEXTS))))
         if changes.risks:
-            at_risk = insert(risks)
             rows = [_risk_values(kind, stated) for (_, kind), stated in changes.risks.items()]
-            await connection.execute(
-                at_risk.on_conflict_do_update(
-                    index_elements=["breach_id", "kind"],
-                    set_={name: at_risk.excluded[name] for name in rows[0] if name not in ("breach_id", "kind")},
-                ),
-                rows,
-            )
+            await connection.execute(_UPSERT_RISKS, rows)
         if changes.inhibited:
             await connection.execute(
                 sa.update(deliveries)
@@ -210,23 +183,17 @@ class PostgresLedger:
                 .where(deliveries.c.warning, deliveries.c.state == "pending")
                 .values(state="inhibited", next_attempt_at=None)
             )
-        if changes.deliveries:
-            planned = [
-                delivery._asdict() | {"next_attempt_at": lease_until if delivery.state == "pending" else None}
-                for delivery in changes.deliveries
-            ]
-            await connection.execute(sa.insert(deliveries), planned)
 
     @staticmethod
     def _of(breach_ids: set[str]) -> sa.Update:
         return sa.update(breaches).where(breaches.c.breach_id == sa.any_(sa.literal(list(breach_ids), _TEXTS)))
 
     async def breaches(self, wanted: Wanted, *, limit: int, before: int | None = None) -> list[BreachRow]:
-        query = sa.select(*_BREACH_COLUMNS).order_by(breaches.c.seq.desc()).limit(limit)
-        for name in ("vendor", "agreement", "objective", "standing", "severity"):
+        query = sa.select(*BREACH_COLUMNS).order_by(breaches.c.seq.desc()).limit(limit)
+        for name in ("vendor", "agreement", "objective", "standing", "severity", "status", "owner", "priority", "category"):
             value = getattr(wanted, name)
             if value is not None:
-                query = query.where(breaches.c[name] == _clean(value))
+                query = query.where(breaches.c[name] == clean(value))
         if wanted.acknowledged is not None:
             query = query.where(breaches.c.acknowledged_at.is_not(None) if wanted.acknowledged else breaches.c.acknowledged_at.is_(None))
         if wanted.since is not None:
@@ -234,12 +201,12 @@ class PostgresLedger:
         if before is not None:
             query = query.where(breaches.c.seq < before)
         async with self._transaction() as connection:
-            return [_breach(row) for row in await connection.execute(query)]
+            return [breach_of(row) for row in await connection.execute(query)]
 
     async def case(self, breach_id: str, vendor: str | None = None) -> Case | None:
-        query = sa.select(*_BREACH_COLUMNS).where(breaches.c.breach_id == _clean(breach_id))
+        query = sa.select(*BREACH_COLUMNS).where(breaches.c.breach_id == clean(breach_id))
         if vendor is not None:
-            query = query.where(breaches.c.vendor == _clean(vendor))
+            query = query.where(breaches.c.vendor == clean(vendor))
         async with self._transaction() as connection:
             row = (await connection.execute(query)).one_or_none()
             if row is None:
@@ -249,39 +216,38 @@ class PostgresLedger:
                 .where(verdicts.c.breach_id == row.breach_id)
                 .order_by(verdicts.c.decided_at, verdicts.c.revision.nulls_first(), verdicts.c.partition, verdicts.c.offset)
             )
-            sent = await connection.execute(
-                sa.select(*_DELIVERY_COLUMNS)
-                .where(deliveries.c.breach_id == row.breach_id)
-                .order_by(deliveries.c.settled_at.nulls_last(), deliveries.c.channel)
-            )
+            together = sa.select(told.c.verdict_id, *_DELIVERY_COLUMNS).join(deliveries, deliveries.c.notice == told.c.notice)
+            alone = sa.select(deliveries.c.verdicts[1], *_DELIVERY_COLUMNS).where(deliveries.c.breach_id == row.breach_id)
+            sent = await connection.execute(sa.union_all(alone, together.where(told.c.breach_id == row.breach_id)))
+            rows = sorted((DeliveryRow(*each) for each in sent), key=lambda each: (each.settled_at or FOREVER, each.channel))
             done = await connection.execute(
                 sa.select(*(breach_actions.c[name] for name in ActionRow._fields))
                 .where(breach_actions.c.breach_id == row.breach_id)
                 .order_by(breach_actions.c.id)
             )
             return Case(
-                _breach(row),
+                breach_of(row),
                 [StatementRow(*each) for each in said],
-                [DeliveryRow(*each) for each in sent],
+                rows,
                 [ActionRow(*each) for each in done],
             )
 
     async def recent(self, standings: Sequence[Standing], *, vendor: str | None = None, limit: int) -> list[BreachRow]:
         query = (
-            sa.select(*_BREACH_COLUMNS)
+            sa.select(*BREACH_COLUMNS)
             .where(breaches.c.standing.in_(standings))
             .order_by(breaches.c.changed_at.desc(), breaches.c.seq.desc())
             .limit(limit)
         )
         if vendor is not None:
-            query = query.where(breaches.c.vendor == _clean(vendor))
+            query = query.where(breaches.c.vendor == clean(vendor))
         async with self._transaction() as connection:
-            return [_breach(row) for row in await connection.execute(query)]
+            return [breach_of(row) for row in await connection.execute(query)]
 
     async def risks(self, *, vendor: str | None = None, limit: int) -> list[RiskRow]:
         query = sa.select(*_RISK_COLUMNS).order_by(risks.c.due.nulls_last(), risks.c.breach_id).limit(limit)
         if vendor is not None:
-            query = query.where(risks.c.vendor == _clean(vendor))
+            query = query.where(risks.c.vendor == clean(vendor))
         async with self._transaction() as connection:
             return [RiskRow(**row._mapping) for row in await connection.execute(query)]
 
@@ -290,7 +256,7 @@ class PostgresLedger:
         open_ = sa.select(count, count.filter(breaches.c.acknowledged_at.is_(None))).where(breaches.c.standing == "open")
         risky = sa.select(sa.func.count(sa.distinct(risks.c.breach_id)))
         if vendor is not None:
-            open_, risky = open_.where(breaches.c.vendor == _clean(vendor)), risky.where(risks.c.vendor == _clean(vendor))
+            open_, risky = open_.where(breaches.c.vendor == clean(vendor)), risky.where(risks.c.vendor == clean(vendor))
         async with self._transaction() as connection:
             number, unacknowledged = (await connection.execute(open_)).one()
             return Totals(number, unacknowledged, (await connection.execute(risky)).scalar_one())
@@ -305,19 +271,21 @@ class PostgresLedger:
             return [Count._make(row) for row in open_], [Count._make(row) for row in risky]
 
     async def act(self, breach_id: str, action: Action, by: Actor, at: int, text: str = "") -> BreachRow | None:
-        mine = breaches.c.breach_id == _clean(breach_id)
+        mine = breaches.c.breach_id == clean(breach_id)
         async with self._transaction() as connection:
-            row = (await connection.execute(sa.select(*_BREACH_COLUMNS).where(mine).with_for_update())).one_or_none()
+            row = (await connection.execute(sa.select(*BREACH_COLUMNS).where(mine).with_for_update())).one_or_none()
             if row is None:
                 return None
-            breach = _breach(row)
+            breach = breach_of(row)
             if action == "acknowledge":
                 if breach.acknowledged_at is not None:
                     return breach
-                await connection.execute(sa.update(breaches).where(mine).values(acknowledged_at=at, acknowledged_by=_clean(by.name)))
-                breach = msgspec.structs.replace(breach, acknowledged_at=at, acknowledged_by=by.name)
+                await connection.execute(sa.update(breaches).where(mine).values(acknowledged_at=at, acknowledged_by=clean(by.name)))
+                status = "acknowledged" if breach.status == "open" else breach.status  # as the column reckons it
+                breach = msgspec.structs.replace(breach, acknowledged_at=at, acknowledged_by=by.name, status=status)
+                await stop_steps(connection, breach.breach_id, at)
             written = {"breach_id": breach.breach_id, "at": at, "action": action, "text": text.replace("\0", "")}
-            written |= {"actor": _clean(by.name), "credential": by.credential, "role": by.role}
+            written |= {"actor": clean(by.name), "credential": by.credential, "role": by.role}
             await connection.execute(sa.insert(breach_actions).values(written))
             return breach
 
@@ -325,29 +293,36 @@ class PostgresLedger:
 
     async def claim(self, channel: str, now: int, lease_until: int, limit: int) -> list[Claimed]:
         due = (
-            sa.select(deliveries.c.verdict_id)
+            sa.select(deliveries.c.notice)
             .where(deliveries.c.channel == channel, deliveries.c.state == "pending", deliveries.c.next_attempt_at <= now)
             .order_by(deliveries.c.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        names = ("notice", "attempts", "thread", "reason", "total", "verdicts")
         take = (
             sa.update(deliveries)
-            .where(deliveries.c.verdict_id.in_(due), deliveries.c.channel == channel, deliveries.c.verdict_id == verdicts.c.id)
+            .where(deliveries.c.notice.in_(due), deliveries.c.channel == channel)
             .values(next_attempt_at=lease_until)
-            .returning(deliveries.c.verdict_id, deliveries.c.attempts, verdicts.c.appended, verdicts.c.body, verdicts.c.offset)
+            .returning(*(deliveries.c[name] for name in names))
         )
         async with self._transaction() as connection:
-            rows = sorted(await connection.execute(take), key=lambda row: (row.appended, row.offset))
-        return [Claimed(row.verdict_id, channel, row.attempts, row.appended, row.body.encode(), lease_until) for row in rows]
+            rows = (await connection.execute(take)).all()
+            texts = await texts_of(connection, {verdict_id for row in rows for verdict_id in row.verdicts})
+        found = []
+        for row in rows:
+            shown = [texts[verdict_id] for verdict_id in row.verdicts]
+            bodies, appended = tuple(text.body for text in shown), max(text.appended for text in shown)
+            found.append(Claimed(row.notice, channel, row.attempts, appended, bodies, lease_until, row.thread, row.reason, row.total))
+        return sorted(found, key=lambda claimed: claimed.appended)
 
-    async def renew(self, verdict_id: str, channel: str, lease_until: int, new_lease_until: int) -> bool:
+    async def renew(self, key: str, channel: str, lease_until: int, new_lease_until: int) -> bool:
         take = (
             sa.update(deliveries)
-            .where(deliveries.c.verdict_id == verdict_id, deliveries.c.channel == channel)
+            .where(deliveries.c.notice == key, deliveries.c.channel == channel)
             .where(deliveries.c.state == "pending", deliveries.c.next_attempt_at == lease_until)
             .values(next_attempt_at=new_lease_until)
-            .returning(deliveries.c.verdict_id)
+            .returning(deliveries.c.notice)
         )
         async with self._transaction() as connection:
             return (await connection.execute(take)).one_or_none() is not None
@@ -357,7 +332,7 @@ class PostgresLedger:
             return
         write = (
             sa.update(deliveries)
-            .where(deliveries.c.verdict_id == sa.bindparam("v"), deliveries.c.channel == sa.bindparam("c"))
+            .where(deliveries.c.notice == sa.bindparam("k"), deliveries.c.channel == sa.bindparam("c"))
             .where(deliveries.c.state == "pending")
             .values(
                 state=sa.bindparam("s"),
@@ -368,21 +343,36 @@ class PostgresLedger:
             )
         )
         values = [
-            {"v": o.verdict_id, "c": o.channel, "s": o.state, "n": o.attempts, "next": o.next_attempt_at, "at": o.at, "e": _clean(o.error)}
+            {"k": o.key, "c": o.channel, "s": o.state, "n": o.attempts, "next": o.next_attempt_at, "at": o.at, "e": clean(o.error)}
             for o in sorted(outcomes)  # in one order everywhere: no deadlock
         ]
         async with self._transaction() as connection:
             await connection.execute(write, values)
 
+    async def standing(self, channel: str, since: int, limit: int) -> list[bytes]:
+        sent = (deliveries.c.channel == channel, deliveries.c.state == "sent")
+        alone = sa.exists().where(deliveries.c.breach_id == breaches.c.breach_id, *sent)
+        together = sa.exists().where(told.c.breach_id == breaches.c.breach_id, told.c.notice == deliveries.c.notice, *sent)
+        newest = sa.and_(verdicts.c.breach_id == breaches.c.breach_id, verdicts.c.revision == breaches.c.revision, STATING)
+        query = (
+            sa.select(verdicts.c.body)
+            .select_from(breaches.join(verdicts, newest))
+            .where(sa.or_(breaches.c.standing == "open", breaches.c.changed_at >= since), sa.or_(alone, together))
+            .order_by(breaches.c.seq.desc())
+            .limit(limit)
+        )
+        async with self._transaction() as connection:
+            return [body.encode() for body in (await connection.execute(query)).scalars()]
+
     async def disable(self, channel: str, reason: str, at: int) -> None:
         async with self._transaction() as connection:
             await connection.execute(
-                insert(disabled_channels).values(channel=channel, reason=_clean(reason), at=at).on_conflict_do_nothing()
+                insert(disabled_channels).values(channel=channel, reason=clean(reason), at=at).on_conflict_do_nothing()
             )
             await connection.execute(
                 sa.update(deliveries)
                 .where(deliveries.c.channel == channel, deliveries.c.state == "pending")
-                .values(state="disabled", next_attempt_at=None, error=_clean(reason))
+                .values(state="disabled", next_attempt_at=None, error=clean(reason))
             )
 
     async def enable(self, channel: str) -> bool:

@@ -1,7 +1,9 @@
 """Tables of the breach ledger and its deliveries, made by migration 0002."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.adapters.postgres.case_columns import STATUS, WorkColumn
 from shared.adapters.postgres.columns import Instant
 from shared.adapters.postgres.database import metadata
 
@@ -54,11 +56,24 @@ breaches = sa.Table(
     sa.Column("final", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("acknowledged_at", Instant),
     sa.Column("acknowledged_by", sa.Text),
+    sa.Column("stage", sa.Text, nullable=False, server_default="open", comment="what people made of it: see status"),
+    sa.Column("status", sa.Text, STATUS, nullable=False),
+    sa.Column("category", sa.Text, comment="the class of the case"),
+    sa.Column("priority", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("work", WorkColumn, nullable=False, server_default="{}", comment="root cause, corrective action, excuse, dispute"),
+    sa.Column("correction_due", Instant, comment="of a corrective action that is not done"),
     sa.CheckConstraint("standing IN ('open', 'closed', 'retracted')", name="standing"),
     sa.Index("uq_breaches_seq", "seq", unique=True),
     sa.Index("ix_breaches_vendor_seq", "vendor", "seq"),
     sa.Index("ix_breaches_open", "seq", postgresql_where=OPEN),
     sa.Index("ix_breaches_changed", "changed_at"),
+    sa.Index("ix_breaches_opened", "opened_at"),
+    sa.Index("ix_breaches_status", "status", "seq"),
+    sa.Index("ix_breaches_priority", "priority", "seq", postgresql_where=sa.text("priority IS NOT NULL")),
+    sa.Index("ix_breaches_category", "category", "seq", postgresql_where=sa.text("category IS NOT NULL")),
+    sa.Index("ix_breaches_owner", "owner", "seq", postgresql_where=sa.text("owner IS NOT NULL")),
+    sa.Index("ix_breaches_correction", "correction_due", postgresql_where=sa.text("correction_due IS NOT NULL")),
 )
 
 risks = sa.Table(
@@ -82,18 +97,23 @@ risks = sa.Table(
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    sa.Column("verdict_id", sa.Text, sa.ForeignKey("verdicts.id"), primary_key=True),
+    sa.Column("notice", sa.Text, primary_key=True, comment="deduplication key; of a single verdict, its id"),
     sa.Column("channel", sa.Text, primary_key=True),
-    sa.Column("breach_id", sa.Text, nullable=False),
+    sa.Column("breach_id", sa.Text, nullable=False, comment="of a group: its key"),
     sa.Column("warning", sa.Boolean, nullable=False, comment="dropped while it waits if the breach comes or the risk goes"),
     sa.Column("state", sa.Text, nullable=False, comment="pending, sent, failed, disabled or inhibited"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_attempt_at", Instant, comment="while pending: not claimable before"),
     sa.Column("settled_at", Instant, comment="when the last attempt ended"),
     sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("thread", sa.Text, nullable=False, server_default=""),
+    sa.Column("reason", sa.Text, nullable=False, server_default="first"),
+    sa.Column("verdicts", sa.ARRAY(sa.Text), nullable=False, server_default="{}", comment="ids that are shown"),
+    sa.Column("total", sa.BigInteger, nullable=False, server_default="1"),
     sa.CheckConstraint("state IN ('pending', 'sent', 'failed', 'disabled', 'inhibited')", name="state"),
     sa.Index("ix_deliveries_due", "channel", "next_attempt_at", postgresql_where=PENDING),
     sa.Index("ix_deliveries_breach", "breach_id"),
+    sa.Index("ix_deliveries_settled", "settled_at"),
 )
 
 disabled_channels = sa.Table(
@@ -115,8 +135,9 @@ breach_actions = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False, server_default=""),
+    sa.Column("changes", JSONB(none_as_null=True), comment="field to what it was and what it is"),
     sa.Index("ix_breach_actions_breach", "breach_id"),
-    comment="what people did to breaches; only ever appended to",
+    comment="what people did to breaches; a trigger refuses to change or delete a row",
 )
 
 TABLES = (verdicts, breaches, risks, deliveries, disabled_channels, breach_actions)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.evaluator import core
 from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
@@ -40,6 +41,8 @@ class Log:
         return self._add(second, json.dumps(event | {"time": format_instant(ZERO + round(second * 1000))} | more).encode())
 
     def control(self, second: float, control: Control) -> Record:
+        if isinstance(control, Tick | Pulse):
+            control = structs.replace(control, reading=ZERO + round(second * 1000))
         return self._add(second, controls.encode(control), controls.headers_of(control))
 
     def raw(self, second: float, value: bytes, **headers: bytes) -> Record:
@@ -116,10 +119,10 @@ def test_a_poison_record_is_quarantined_as_it_was_and_the_partition_goes_on(valu
 class Fragile(Engine):
     """An engine with a fault that one case brings out."""
 
-    def take(self, event: Evidence, arrival: int | None = None) -> tuple[list[Statement], Refused | None]:
+    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Statement], Refused | None]:
         if event.case == "strange":
             raise OverflowError("date value out of range")
-        return super().take(event, arrival)
+        return super().take(event, arrival, stamped)
 
 
 def test_an_event_that_breaks_the_engine_is_quarantined_too() -> None:
@@ -181,12 +184,12 @@ def test_many_records_come_in_slices() -> None:
 def test_the_place_of_a_quarantined_record_is_ours_whatever_its_own_headers_say() -> None:
     record = Record("events", 3, 17, ZERO, None, b"x", (("slw-partition", b"9"), ("slw-offset", b"\xff"), ("other", b"\xfe")))
     assert place_of(quarantine_entry(record, "future", "…", "evaluator")) == b"events/3/17"
-    assert place_of(record._replace(headers=())) == b"?/?/?"
+    assert place_of(structs.replace(record, headers=())) == b"?/?/?"
 
 
 def test_a_verdict_that_cannot_be_decoded_has_no_id() -> None:
     record = Record("breaches", 0, 0, ZERO, None, b"", ())
-    assert [verdict_id(record._replace(value=value)) for value in (b"", b"{}", b"\xff", b"[" * 100_000, b"null")] == [None] * 5
+    assert [verdict_id(structs.replace(record, value=value)) for value in (b"", b"{}", b"\xff", b"[" * 100_000, b"null")] == [None] * 5
 
 
 def test_a_verdict_too_large_keeps_its_newest_evidence() -> None:

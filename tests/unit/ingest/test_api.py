@@ -452,8 +452,8 @@ async def test_metrics_count_what_happened(world: World) -> None:
         await post(client, [event(id="1"), event(id="1"), {}], BATCH)
         text = (await client.get("/metrics")).text
     assert 'slawatch_events_accepted_total{vendor="acme"} 1.0' in text
-    assert "slawatch_events_duplicate_total 1.0" in text
-    assert 'slawatch_events_rejected_total{reason="not-an-event"} 1.0' in text
+    assert 'slawatch_events_duplicate_total{vendor="acme"} 1.0' in text
+    assert 'slawatch_events_rejected_total{reason="not-an-event",vendor="acme"} 1.0' in text
     assert 'slawatch_ingest_requests_total{mode="batch",status="202"} 1.0' in text
     assert "slawatch_produce_seconds_count 1.0" in text
 

@@ -35,7 +35,7 @@ def test_each_statement_is_kept_and_told_to_every_channel_in_order() -> None:
     changes = run(OPENED, CLOSED)
     assert [each.verdict.type for each in changes.statements] == ["slawatch.breach.opened", "slawatch.breach.closed"]
     assert changes.breaches[BREACH].verdict is CLOSED
-    told = [(planned.verdict_id, planned.channel, planned.state) for planned in changes.deliveries]
+    told = [(planned.key, planned.channel, planned.state) for planned in changes.deliveries]
     assert told == [(v.id, channel, "pending") for v in (OPENED, CLOSED) for channel in ("a", "b")]
 
 
@@ -79,7 +79,7 @@ def test_good_news_is_not_told_nor_kept() -> None:
 def test_a_breach_takes_back_warnings_that_wait_here_and_in_the_ledger() -> None:
     other = verdict("clock.warning", "INC-43", threshold="80%")
     changes = run(WARNING, other, OPENED, channels=("a",))
-    assert [(planned.verdict_id, planned.state) for planned in changes.deliveries] == [
+    assert [(planned.key, planned.state) for planned in changes.deliveries] == [
         (WARNING.id, "inhibited"),
         (other.id, "pending"),
         (OPENED.id, "pending"),
@@ -99,7 +99,7 @@ def test_a_channel_that_is_off_is_written_down_and_not_tried() -> None:
 
 # ---- deliveries
 
-CLAIMED = Claimed(OPENED.id, "a", 0, START, b"{}", START + MINUTE)
+CLAIMED = Claimed(OPENED.id, "a", 0, START, (b"{}",), START + MINUTE)
 
 
 def test_the_schedule_of_retries() -> None:

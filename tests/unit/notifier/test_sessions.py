@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.notifier.console.pages import local_path
+from services.notifier.console.rendering import local_path
 from services.notifier.console.sessions import LIFE_MS, Sessions
 from tests.integration.notifier_kit import START
 

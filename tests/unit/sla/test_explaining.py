@@ -10,6 +10,7 @@ import pytest
 from shared.language import bundles, load_or_raise
 from shared.sla.engine import Engine
 from shared.sla.explaining import INTERVALS_MAX, duration_text, explain_case
+from shared.sla.statements import Statement
 from shared.wire.events import decode
 from tests.unit.sla.timeline import BY_PRIORITY, OFFICE, Timeline, agreement, instant
 
@@ -30,7 +31,7 @@ def test_the_help_desks_case_reads_as_its_golden_text() -> None:
     engine = Engine("event")
     for bundle in bundles(load_or_raise([ROOT / "examples" / "helpdesk" / "agreement.yaml"])):
         engine.activate(bundle, "standing")
-    said = []
+    said: list[Statement] = []
     for line in (ROOT / "examples" / "helpdesk" / "events.ndjson").read_bytes().splitlines():
         said += engine.take(decode(line))[0]
     said += engine.settle()

@@ -116,7 +116,7 @@ class Timeline:
         said, refused = self.engine.take(to_evidence(event | attributes), instant(arrival))
         if refused is not None:
             self.refused.append(refused)
-        return self._said(said)
+        return self._said(list(said))
 
     def until(self, moment: str, vendor: str | None = None) -> list[Said]:
         """Log time moves on: by a tick, or by an advance in event mode."""

@@ -1,9 +1,11 @@
 // Times in the reader's own zone, running clocks, and the light that says whether the page is live.
 "use strict";
 (() => {
-  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+  const today = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
+  const names = JSON.parse(document.body.dataset.units);
+  const units = [[86400, names.d], [3600, names.h], [60, names.min], [1, names.s]];
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
   function duration(seconds) {
     let rest = Math.max(0, Math.floor(seconds));
@@ -14,7 +16,7 @@
       if (number || (parts.length && parts.length < 2)) parts.push(`${number} ${unit}`);
       if (parts.length === 2) break;
     }
-    return parts.join(" ") || "0 s";
+    return parts.join(" ") || `0 ${names.s}`;
   }
 
   function tick() {
@@ -39,7 +41,27 @@
       const date = new Date(time.dateTime);
       time.textContent = (date.toDateString() === day ? today : local).format(date);
     }
+    for (const svg of root.querySelectorAll("svg[data-step]")) {
+      axis(svg);
+      svg.parentElement.scrollLeft = svg.parentElement.scrollWidth; // on a phone, what happened last is in sight
+    }
+    for (const field of root.querySelectorAll("input[data-zone]")) field.value = zone;
+    for (const field of root.querySelectorAll("input[data-value]")) {
+      if (field.dataset.value && !field.value) field.value = wall(new Date(field.dataset.value));
+    }
     tick();
+  }
+
+  // the axis of a drawing: times of day, or dates where the ticks are days apart
+  function axis(svg) {
+    const days = Number(svg.dataset.step) >= 86400000;
+    const span = days ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" };
+    const format = new Intl.DateTimeFormat(document.documentElement.lang, { ...span, ...(Number(svg.dataset.step) < 60000 ? { second: "2-digit" } : {}) });
+    for (const text of svg.querySelectorAll("text[data-at]")) text.textContent = format.format(new Date(Number(text.dataset.at)));
+  }
+
+  function wall(date) {
+    return new Date(date.getTime() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
   }
 
   localise(document);

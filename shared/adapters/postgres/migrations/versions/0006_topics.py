@@ -1,5 +1,8 @@
 """What the log was when state was first made of it."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -7,8 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """The number of partitions that each topic had when it was first used."""
+    op.create_table("topics", sa.Column("name", sa.Text(), primary_key=True), sa.Column("partitions", sa.Integer(), nullable=False))
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    """Forget them."""
+    op.drop_table("topics")

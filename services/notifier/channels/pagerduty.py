@@ -1,0 +1,106 @@
+"""PagerDuty Events v2: an incident per breach, under the breach's id, opened, acknowledged and resolved with it."""
+
+import asyncio
+from typing import Any, Final, Literal
+
+import msgspec
+
+from services.notifier.channels.base import Notice
+from services.notifier.channels.http import JSON, Poster, json_of
+from services.notifier.channels.layout import PLAIN, Layout
+from services.notifier.core import Failed, Result, Sent
+from services.notifier.messages import Message
+from services.notifier.templating import Template
+from services.notifier.texts import TEXTS, Texts
+from shared.alerting.terms import Rate
+from shared.sla.instants import MINUTE
+
+TIMEOUT_S: Final = 25.0  # of all events of one notice
+LIMIT: Final = Rate(60, MINUTE)  # PagerDuty takes 120 events a minute; a digest is an event per breach
+SUMMARY_MAX: Final = 1_024
+_SEVERITIES: Final = {"page": "critical", "ticket": "error", "info": "info"}
+
+
+def judge(status: int, body: bytes) -> Result | None:
+    """400 is for ever; PagerDuty says why in the body."""
+    if status != 400:
+        return None
+    said = json_of(body)
+    return Failed(f"400 PagerDuty: {said.get('message', '')} {said.get('errors', '')}".strip(), permanent=True)
+
+
+def action_of(notice: Notice, message: Message) -> Literal["trigger", "acknowledge", "resolve"]:
+    """What becomes of the incident of one breach."""
+    if message.over or (len(notice.messages) == 1 and notice.reason in ("resolved", "retracted")):
+        return "resolve"
+    return "acknowledge" if message.acknowledged_by and notice.reason == "update" else "trigger"
+
+
+class PagerDuty:
+    """`services.notifier.channels.base.Channel` to one integration. A digest is one event per breach, so that each incident ends with
+    its own breach; what fails in between is sent again as a whole, which the keys make harmless. The poster's judge is `judge`."""
+
+    lanes = 4
+
+    def __init__(
+        self,
+        name: str,
+        poster: Poster,
+        routing_key: str,
+        texts: Texts = TEXTS,
+        *,
+        template: Template | None = None,
+        limit: Rate | None = LIMIT,
+    ) -> None:
+        self.name, self.limit = name, limit
+        self._poster, self._routing_key, self._texts = poster, routing_key, texts
+        self._layout = Layout(texts, PLAIN._replace(most=SUMMARY_MAX), template, channel=name) if template is not None else None
+
+    async def send(self, notice: Notice) -> Result:
+        events = [self._event(notice, message) for message in notice.messages]
+        if notice.total > len(events):
+            events.append(self._summary(notice))
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                for event in events:
+                    result = await self._poster.post(msgspec.json.encode(event), JSON)
+                    if not isinstance(result, Sent):
+                        return result
+        except TimeoutError:
+            return Failed(f"not all events of a digest were taken within {TIMEOUT_S:g} s")
+        return Sent()
+
+    async def close(self) -> None:
+        await self._poster.close()
+
+    def _summary(self, notice: Notice) -> dict[str, Any]:
+        """Of a digest that tells of more breaches than it shows: an incident that a person closes."""
+        payload = {"summary": Layout(self._texts).title(notice)[:SUMMARY_MAX], "source": "slawatch", "severity": "critical"}
+        head = {"routing_key": self._routing_key, "event_action": "trigger", "dedup_key": notice.thread[:255]}
+        return head | {"payload": payload, "client": "slawatch"}
+
+    def _event(self, notice: Notice, message: Message) -> dict[str, Any]:
+        action = action_of(notice, message)
+        test = notice.reason == "test"
+        key = notice.key if test else message.breach_id
+        event: dict[str, Any] = {"routing_key": self._routing_key, "event_action": action, "dedup_key": key[:255]}
+        if action != "trigger":
+            return event
+        data, words = message.verdict.data, message.words(self._texts)
+        one = notice._replace(messages=(message,), bodies=notice.bodies[:1], total=1)
+        summary = self._layout.text(one) if self._layout is not None else Layout(self._texts).title(one)
+        event["payload"] = {
+            "summary": summary[:SUMMARY_MAX],
+            "source": data.vendor,
+            "severity": "info" if test else "warning" if message.warning else _SEVERITIES.get(data.severity, "error"),
+            "timestamp": message.verdict.time,
+            "component": data.service,
+            "group": data.agreement,
+            "class": data.objective,
+            "custom_details": dict(words.facts) | ({"test": self._texts("reason.test.text")} if test else {}),
+        }
+        event["links"] = [{"href": address, "text": label} for label, address in words.links]
+        event["client"] = "slawatch"
+        if message.link:
+            event["client_url"] = message.link
+        return event

@@ -1,0 +1,237 @@
+"""Reading from Kafka with librdkafka, as fast as this machine goes: the evaluator's way. `reader.py` is every other reader's.
+
+librdkafka fetches and decodes in threads of its own. One more thread takes whole batches from it and makes records of them, one batch ahead
+of who asks: it waits without the interpreter's lock, and the event loop never waits for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from operator import methodcaller
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from shared.ports.log import LogUnavailable, RebalanceHandler, Record
+
+Place = tuple[str, int]
+STOP_S: Final = 2
+POLL_S: Final = 0.1  # how long the thread waits for a record: seeks and the end wait as long at most
+HANDLER_S: Final = 30  # handlers of a rebalance are short; one that never ends must not hold the thread for ever
+TUNING: Final[dict[str, Any]] = {
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
+    "max.poll.interval.ms": 300_000,
+    # librdkafka stops fetching while this much is queued, and looks again after a whole second unless told otherwise: a fast reader starves
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 65_536,
+    "fetch.queue.backoff.ms": 10,
+    "fetch.message.max.bytes": 4_000_000,
+    "fetch.max.bytes": 32_000_000,
+    "fetch.wait.max.ms": 250,
+}
+_error: Final = methodcaller("error")
+
+
+class _Taken(NamedTuple):
+    """What the thread took: records, and what went wrong beside them."""
+
+    records: list[Record]
+    trouble: KafkaError | None
+
+
+def _records(batch: list[Message]) -> _Taken:
+    """Messages as records. A tenth of a microsecond a record counts here."""
+    trouble = None
+    if any(map(_error, batch)):
+        trouble = next(error for message in batch if (error := message.error()) is not None)
+        batch = [message for message in batch if message.error() is None]
+    return _Taken(
+        [
+            Record(m.topic(), m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value() or b"", m.headers() or ())  # type: ignore[arg-type]  # only errors lack them
+            for m in batch
+        ],
+        trouble,
+    )
+
+
+class FastGroupReader:
+    """`shared.ports.log.GroupReader`. Starts from the group's committed offsets, else from the beginning.
+
+    Partitions move one by one (cooperative, sticky): `on_assigned` gets all that are owned from now on, `on_revoked` those that go.
+    Handlers run on the event loop while the thread waits for them; where they seek is where reading begins.
+    """
+
+    def __init__(
+        self,
+        options: dict[str, Any],
+        topics: list[str],
+        group: str,
+        *,
+        on_assigned: RebalanceHandler | None = None,
+        on_revoked: RebalanceHandler | None = None,
+        instance: str | None = None,
+        timeout: float = 5,
+    ) -> None:
+        """`options`: `connection.librdkafka`; `instance`: static membership under this name; `timeout`: how long, in s, questions may take."""
+        self._options, self._topics, self._group, self._instance, self._timeout = options, topics, group, instance, timeout
+        self._on_assigned, self._on_revoked = on_assigned, on_revoked
+        self._places: set[Place] = set()
+        self._seeks: dict[Place, int] = {}  # asked for, not done: what was read of these places before is void
+        self._left: list[Record] = []  # taken, not asked for yet
+        self._trouble: KafkaError | None = None
+        self._taking: asyncio.Future[_Taken] | None = None
+        self._consumer: Consumer | None = None
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread, self._questions = (ThreadPoolExecutor(1, f"kafka-{what}") for what in ("reader", "questions"))
+        static = {} if self._instance is None else {"group.instance.id": self._instance}
+        consumer = Consumer({**TUNING, **self._options, **static, "group.id": self._group}, logger=logging.getLogger("librdkafka"))
+        try:
+            await self._loop.run_in_executor(self._thread, lambda: consumer.list_topics(self._topics[0], self._timeout))
+        except KafkaException as wrong:
+            await self._loop.run_in_executor(self._thread, consumer.close)
+            raise LogUnavailable(f"group {self._group}: {wrong}") from wrong
+        consumer.subscribe(self._topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._consumer = consumer
+
+    async def stop(self) -> None:
+        if self._consumer is None:
+            return
+        consumer, self._consumer = self._consumer, None
+        closing = self._loop.run_in_executor(self._thread, consumer.close)  # behind the batch that is being taken
+        await asyncio.wait({closing}, timeout=min(self._timeout, STOP_S))  # a broker that is away notices by itself
+        if self._taking is not None and self._taking.done():
+            self._taking.exception()
+        self._taking, self._left, self._seeks, self._places = None, [], {}, set()
+        for pool in (self._thread, self._questions):
+            pool.shutdown(wait=False)
+
+    @property
+    def _running(self) -> Consumer:
+        if self._consumer is None:
+            raise LogUnavailable(f"group {self._group}: not started")
+        return self._consumer
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    async def fetch(self, timeout: float, limit: int) -> list[Record]:
+        if not self._left:
+            try:
+                async with asyncio.timeout(timeout):
+                    while not await self._more(limit):
+                        pass
+            except TimeoutError:
+                return []
+        if len(self._left) <= limit:
+            records, self._left = self._left, []
+        else:
+            records, self._left = self._left[:limit], self._left[limit:]
+        return records
+
+    async def _more(self, limit: int) -> bool:
+        """Wait for the batch that is being taken, and have the next one taken. Whether there are records. Raises LogUnavailable."""
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise LogUnavailable(f"group {self._group}: {trouble}")
+        taking = self._taking or self._take_next(limit)
+        try:
+            taken = await asyncio.shield(taking)
+        except KafkaException as wrong:
+            self._taking = None
+            raise LogUnavailable(f"group {self._group}: {wrong}") from wrong
+        self._left, self._trouble = taken
+        if self._seeks:
+            self._left = [record for record in self._left if (record.topic, record.partition) not in self._seeks]
+        self._take_next(limit)
+        return bool(self._left)
+
+    def _take_next(self, limit: int) -> "asyncio.Future[_Taken]":
+        seeks, self._seeks = self._seeks, {}
+        self._taking = self._loop.run_in_executor(self._thread, self._take, self._running, limit, seeks)
+        return self._taking
+
+    def _take(self, consumer: Consumer, limit: int, seeks: dict[Place, int]) -> _Taken:
+        """In the thread: what is there, or the first that comes within POLL_S (`consume` would wait for a full batch)."""
+        for (topic, partition), offset in seeks.items():
+            consumer.seek(TopicPartition(topic, partition, offset))
+        batch = consumer.consume(limit, 0)
+        if not batch and (batch := consumer.consume(1, POLL_S)):
+            batch += consumer.consume(limit, 0)
+        return _records(batch)
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        place = (topic, partition)
+        if place in self._places:
+            self._seeks[place] = offset
+            self._left = [record for record in self._left if (record.topic, record.partition) != place]
+
+    # -- rebalances, in the thread ---------------------------------------------------------------------------------
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        begins = self._ask_loop(self._gain, {(p.topic, p.partition) for p in partitions})
+        for partition in partitions:
+            partition.offset = begins.get((partition.topic, partition.partition), OFFSET_INVALID)  # where the group committed
+        consumer.incremental_assign(partitions)
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._ask_loop(self._lose, {(p.topic, p.partition) for p in partitions})
+        consumer.incremental_unassign(partitions)
+
+    def _ask_loop(self, handler: Callable[[set[Place]], Awaitable[dict[Place, int]]], places: set[Place]) -> dict[Place, int]:
+        async def handle() -> dict[Place, int]:
+            return await handler(places)
+
+        return asyncio.run_coroutine_threadsafe(handle(), self._loop).result(HANDLER_S)
+
+    async def _gain(self, places: set[Place]) -> dict[Place, int]:
+        """On the loop: tell what is owned now; where reading of the new ones begins."""
+        self._places |= places
+        if self._on_assigned is not None:
+            await self._on_assigned(set(self._places))
+        return {place: self._seeks.pop(place) for place in places & set(self._seeks)}
+
+    async def _lose(self, places: set[Place]) -> dict[Place, int]:
+        self._places -= places
+        self._seeks = {place: offset for place, offset in self._seeks.items() if place not in places}
+        self._left = [record for record in self._left if (record.topic, record.partition) not in places]
+        if self._on_revoked is not None:
+            await self._on_revoked(places)
+        return {}
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    async def end_offset(self, topic: str, partition: int) -> int:
+        where = TopicPartition(topic, partition)
+        known = self._running.get_watermark_offsets(where, cached=True)  # told with every fetch
+        return known[1] if known is not None and known[1] >= 0 else (await self._bounds(where))[1]
+
+    async def beginning_offset(self, topic: str, partition: int) -> int:
+        return (await self._bounds(TopicPartition(topic, partition)))[0]
+
+    async def _bounds(self, where: TopicPartition) -> tuple[int, int]:
+        consumer = self._running
+        found: tuple[int, int] | None = await self._question(lambda: consumer.get_watermark_offsets(where, timeout=self._timeout))
+        if found is None:
+            raise LogUnavailable(f"{where.topic}/{where.partition}: no answer")
+        return found
+
+    async def commit(self, offsets: dict[Place, int]) -> None:
+        consumer, places = self._running, [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        answers = await self._question(lambda: consumer.commit(offsets=places, asynchronous=False))
+        for answer in answers:
+            if answer.error is not None:
+                raise LogUnavailable(f"group {self._group}: offsets not committed: {answer.error}")
+
+    async def _question(self, ask: Callable[[], Any]) -> Any:
+        """Put a question that blocks; one at a time, so that a broker that hangs holds one thread at most."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._loop.run_in_executor(self._questions, ask)
+        except (KafkaException, TimeoutError, RuntimeError) as wrong:  # RuntimeError: closed meanwhile
+            raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong

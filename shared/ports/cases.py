@@ -1,0 +1,83 @@
+"""Breach cases: what people make of a breach. A case is the row of its breach; each change has an audit row. Instants: ms since 1970."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from shared.ports.casework import Facts
+from shared.ports.deliveries import DeliveryState
+from shared.ports.ledger import Actor, BreachRow
+
+
+class Change(NamedTuple):
+    """A change that was decided: what the case is afterwards, and how the audit trail tells it (`changed`: field to old and new)."""
+
+    facts: Facts
+    action: str
+    text: str
+    changed: dict[str, tuple[object, object]]
+
+
+Decide = Callable[[BreachRow], Change | None]
+
+
+class VendorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One vendor at a glance. `daily`: breaches opened per day (UTC), oldest first, the last day is today."""
+
+    vendor: str
+    open: int
+    unacknowledged: int
+    at_risk: int
+    withdrawn: int
+    total: int
+    daily: Sequence[int]
+
+
+class ObjectiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One promise of a vendor: how often it was broken since the day asked for."""
+
+    agreement: str
+    objective: str
+    service: str
+    open: int
+    withdrawn: int
+    total: int
+
+
+class SentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery in a list: of one breach (`vendor`, `objective`, `case` are its), or of a warning or a group (they are None)."""
+
+    breach_id: str
+    channel: str
+    reason: str
+    warning: bool
+    state: DeliveryState
+    attempts: int
+    total: int
+    next_attempt_at: int | None
+    settled_at: int | None
+    error: str
+    vendor: str | None
+    objective: str | None
+    case: str | None
+
+
+class Cases(Protocol):
+    """Every method raises `shared.ports.ledger.LedgerUnavailable` while the database is away, in bounded time."""
+
+    async def change(self, breach_id: str, vendor: str | None, decide: Decide, by: Actor, at: int) -> BreachRow | None:
+        """One transaction: give `decide` the breach, write the change that it returns and its audit row. What `decide` raises
+        is raised, with nothing written. None where there is no such breach, or it is not of `vendor`. Concurrent calls take turns."""
+
+    async def corrections(self, *, vendor: str | None = None, limit: int) -> list[BreachRow]:
+        """Cases with a corrective action that is not done, the first due first."""
+
+    async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
+        """Each vendor with a breach or risk in the ledger; figures over the last `days` days but `open`, `unacknowledged`, `at_risk`."""
+
+    async def objectives(self, vendor: str, since: int) -> list[ObjectiveRow]:
+        """The vendor's promises that were broken since then (ms), the most broken first."""
+
+    async def sent(self, *, channel: str | None, state: DeliveryState | None, limit: int) -> list[SentRow]:
+        """Deliveries: those that wait, the first due first, then the others, the last settled first."""

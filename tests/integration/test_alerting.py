@@ -1,0 +1,224 @@
+"""Alerts over real PostgreSQL: what is decided is remembered, by whichever notifier comes to it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.notifier.channels.base import Notice
+from services.notifier.core import Result, Sent
+from shared.adapters.postgres.database import connect, migrate
+from shared.alerting.terms import Match, Rate
+from shared.ports.ledger import Actor, Wanted
+from shared.sla.instants import MINUTE, SECOND
+from tests.integration.alerting_kit import FAILS, Clock, Noting, Topic, inside, routing_file, until
+from tests.integration.notifier_kit import START, verdict
+
+ANN = Actor("Ann", "c", "responder")
+ESCALATED = """
+escalations: {e: {acknowledged_for: 4h, steps: [{notify: chat}, {after: 15m, notify: boss}]}}
+route: {escalation: e}
+"""
+DUE = START + 3_600 * SECOND
+
+
+@pytest.fixture
+async def database(database_url: str) -> str:
+    engine = connect(database_url)
+    await migrate(engine)
+    await engine.dispose()
+    return database_url
+
+
+def pair() -> tuple[Noting, Noting]:
+    return Noting("chat/webhook"), Noting("boss/webhook")
+
+
+async def test_an_escalation_goes_on_after_a_crash_and_stops_when_acknowledged(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, ESCALATED), Topic(), Clock()
+    chat, boss = pair()
+    first, second = verdict("opened", "a", revision=0), verdict("opened", "b", revision=0)
+    async with inside(database, topic, [chat, boss], file, time=clock):
+        topic.say(first, second)
+        await until(lambda: len(chat.notices) == 2)
+    clock.forward(10 * 60)
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        acknowledged = await it.ledger.act(first.data.breach_id, "acknowledge", ANN, clock.wall())
+        assert acknowledged is not None
+        clock.forward(5 * 60)
+        await until(lambda: boss.notices)
+        case = await it.ledger.case(second.data.breach_id)
+    assert boss.told == [("escalation", ("b",))], "a was acknowledged"
+    assert chat.told == [("first", ("a",)), ("first", ("b",))], "nobody hears it twice"
+    assert case is not None
+    assert [(row.channel, row.reason, row.state) for row in case.deliveries] == [
+        ("chat/webhook", "first", "sent"),
+        ("boss/webhook", "escalation", "sent"),
+    ]
+
+
+async def test_an_acknowledgement_stops_a_step_that_is_being_retried_and_times_out(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, ESCALATED), Topic(), Clock()
+    chat, boss = Noting("chat/webhook"), Noting("boss/webhook", answer=lambda _: FAILS)
+    opened = verdict("opened", "a", revision=0)
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        topic.say(opened)
+        await until(lambda: chat.notices)
+        clock.forward(15 * 60)
+        await until(lambda: boss.notices)
+        await it.ledger.act(opened.data.breach_id, "acknowledge", ANN, clock.wall())
+        case = await it.ledger.case(opened.data.breach_id)
+        assert case is not None
+        clock.forward(10)  # the retry would be due
+        await asyncio.sleep(0.5)
+        assert len(boss.notices) == 1
+        clock.forward(4 * 3_600)
+        await until(lambda: len(chat.notices) == 2)
+        case = await it.ledger.case(opened.data.breach_id)
+    assert chat.told[1] == ("repeat", ("a",))
+    assert case is not None
+    assert [row.action for row in case.actions] == ["acknowledge", "acknowledgement-timed-out"]
+    assert case.breach.acknowledged_at is None
+    assert next(row.state for row in case.deliveries if row.reason == "escalation") == "inhibited"
+
+
+async def test_two_side_by_side_share_the_work_and_tell_nothing_twice(database: str, tmp_path: Path) -> None:
+    file = routing_file(tmp_path, "route: {receiver: chat, group_by: [vendor], group_wait: 1s, group_interval: 1s}")
+    clock, chats = Clock(), (Noting("chat/webhook"), Noting("chat/webhook"))
+    topics = Topic(), Topic()  # each has partitions of its own
+    async with inside(database, topics[0], [chats[0]], file, time=clock), inside(database, topics[1], [chats[1]], file, time=clock):
+        for number in range(60):
+            topics[number % 2].say(verdict("opened", f"c-{number}", revision=0, vendor=f"v{number % 12}"))
+            await asyncio.sleep(0.01)
+        await until(lambda: sum(notice.total for chat in chats for notice in chat.notices if notice.reason == "first") >= 12)
+        clock.forward(30)
+
+        def told() -> list[str]:
+            return [message.breach_id for chat in chats for notice in chat.notices for message in notice.messages]
+
+        await until(lambda: len(set(told())) == 60)
+    assert len(told()) == 60, "each once"
+    assert len({notice.thread for chat in chats for notice in chat.notices}) == 12
+
+
+async def test_a_silence_holds_and_sets_free_whoever_runs(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, "route: {receiver: chat}"), Topic(), Clock()
+    chat, _ = pair()
+    async with inside(database, topic, [chat], file, time=clock) as it:
+        silence = await it.silences.add(Match(labels={"vendor": ("ac*",)}), None, clock.wall() + 60 * MINUTE, "Ann", "known")
+        topic.say(verdict("opened", "a", revision=0), verdict("opened", "x", revision=0, vendor="other"))
+        await until(lambda: chat.notices)
+        await until(lambda: topic.committed == 2)
+    clock.forward(20 * 60)
+    async with inside(database, topic, [chat], file, time=clock) as it:
+        assert [stored.silence.id for stored in await it.silences.all()] == [silence.id]
+        ended = await it.silences.end(silence.id, "Bo")
+        assert ended is not None
+        assert ended.ended_by == "Bo"
+        await until(lambda: len(chat.notices) == 2)
+    assert chat.told == [("first", ("x",)), ("first", ("a",))]
+
+
+async def test_an_outage_that_ends_sets_its_cases_free(database: str, tmp_path: Path) -> None:
+    text = "inhibit: [{source: {objective: uptime}, target: {objective: resolution}, equal: vendor}]\nroute: {receiver: chat}"
+    file, topic, clock = routing_file(tmp_path, text), Topic(), Clock()
+    chat, _ = pair()
+    async with inside(database, topic, [chat], file, time=clock):
+        topic.say(verdict("opened", None, revision=0, objective="uptime"))
+        await until(lambda: len(chat.notices) == 1)
+        topic.say(verdict("opened", "a", revision=0))
+        await until(lambda: topic.committed == 2)
+    async with inside(database, topic, [chat], file, time=clock):
+        topic.say(verdict("closed", None, revision=1, objective="uptime", stopped=DUE + 60 * SECOND))
+        await until(lambda: len(chat.notices) == 3)
+    assert chat.told == [("first", (None,)), ("resolved", (None,)), ("first", ("a",))]
+
+
+async def test_new_routes_hold_within_seconds_and_a_wrong_file_changes_nothing(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, "route: {receiver: chat}"), Topic(), Clock()
+    chat, boss = pair()
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        topic.say(verdict("opened", "a", revision=0))
+        await until(lambda: chat.notices)
+        routing_file(tmp_path, "route: {receiver: nobody}")
+        await until(lambda: it.routes.error)
+        assert "routing.yaml:8:19: error: there is no receiver 'nobody'" in it.routes.error
+        topic.say(verdict("opened", "b", revision=0))
+        await until(lambda: len(chat.notices) == 2)
+        routing_file(tmp_path, "route: {name: another, receiver: boss}")
+        await until(lambda: not it.routes.error)
+        topic.say(verdict("opened", "c", revision=0))
+        await until(lambda: boss.notices)
+    assert boss.told == [("first", ("c",))]
+
+
+async def test_who_stands_in_is_asked_at_once(database: str, tmp_path: Path) -> None:
+    text = """
+people: {ann: {receivers: chat}, bo: {receivers: boss}}
+rotas: {first: {people: [ann], from: 2026-01-05T09:00, every: 7d}}
+escalations: {e: {steps: [{notify: {rota: first}}]}}
+route: {escalation: e}
+"""
+    file, topic, clock = routing_file(tmp_path, text), Topic(), Clock()
+    chat, boss = pair()
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        [turn] = await it.rotas.now()
+        assert (turn.person, turn.then) == ("ann", "ann")
+        made = await it.rotas.override("first", "bo", clock.wall() - SECOND, clock.wall() + 30 * MINUTE, "Ann")
+        [turn] = await it.rotas.now()
+        assert (turn.person, turn.until, turn.then) == ("bo", made.ends_at, "ann")
+        topic.say(verdict("opened", "a", revision=0))
+        await until(lambda: boss.notices)
+        with pytest.raises(ValueError, match="no person 'cy'"):
+            await it.rotas.override("first", "cy", clock.wall(), clock.wall() + MINUTE, "Ann")
+        assert await it.rotas.remove(made.id)
+        assert not await it.rotas.remove(made.id)
+    assert not chat.notices
+
+
+class Hanging(Noting):
+    """A channel whose receiver never answers."""
+
+    async def send(self, notice: Notice) -> Result:
+        self.notices.append(notice)
+        await asyncio.sleep(3_600)
+        return Sent()
+
+
+async def test_row_20_a_channel_that_hangs_delays_no_other(database: str, tmp_path: Path) -> None:
+    file = routing_file(tmp_path, "route: {receiver: [boss, chat]}")
+    topic, chat, boss = Topic(), Noting("chat/webhook"), Hanging("boss/webhook")
+    async with inside(database, topic, [chat, boss], file) as it:
+        started = it.time.monotonic()
+        topic.say(*(verdict("opened", f"c-{number}", revision=0) for number in range(50)))
+        await until(lambda: len(chat.notices) == 50)
+        assert it.time.monotonic() - started < 3
+    assert len(boss.notices) == 1
+
+
+async def test_row_21_a_storm_becomes_digests_within_the_limits_and_all_of_it_is_in_the_ledger(database: str, tmp_path: Path) -> None:
+    file = routing_file(tmp_path, "route: {receiver: [chat, boss]}")
+    topic, chat, boss = Topic(), Noting("chat/webhook", limit=Rate(5, 1_000)), Noting("boss/webhook", lanes=4)
+    number = 2_000
+    async with inside(database, topic, [chat, boss], file) as it:
+        started = it.time.monotonic()
+        topic.say(*(verdict("opened", f"c-{n}", revision=0, severity="ticket" if n else "page") for n in range(number)))
+        await until(lambda: chat.notices)
+        assert it.time.monotonic() - started < 1, "the first within a second"
+        await until(lambda: len(boss.notices) == number and sum(notice.total for notice in chat.notices) >= number, within_s=60)
+        took = it.time.monotonic() - started
+        assert len(chat.notices) <= 5 * (took + 1), "the robot's limit"
+        assert len(await it.ledger.breaches(Wanted(), limit=number + 1)) == number
+
+        async def settled() -> int:
+            last = await it.ledger.case(verdict("opened", f"c-{number - 1}", revision=0).data.breach_id)
+            assert last is not None
+            return len([row for row in last.deliveries if row.state == "sent"])
+
+        async with asyncio.timeout(20):
+            while await settled() < 2:
+                await asyncio.sleep(0.05)
+    digests = [notice for notice in chat.notices if notice.reason == "digest"]
+    assert digests
+    assert digests[0].messages[0].severity == "page", "the most severe comes first"
+    assert all(len(notice.messages) <= 50 for notice in digests)
