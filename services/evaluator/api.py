@@ -1,50 +1,125 @@
 """What can be asked of an evaluator: the clocks of the vendors it owns."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated, Any
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import Depends, FastAPI, Query
 from prometheus_client import CollectorRegistry
 
 from services.evaluator.core import Partition
 from shared.ports.credentials import Credential
+from shared.ports.log import LogUnavailable
 from shared.runtime import auth, problems
 from shared.runtime.credentials import Authenticator
+from shared.runtime.problems import Problem
 from shared.runtime.serving import Readiness, add_health
 from shared.sla.books import CaseLine
 from shared.wire.reports import case_line
+from shared.wire.topics import partition_of
 
 LINES_MAX = 1_000
+AT_ONCE = 200  # clocks looked at before the pipeline, which shares the loop, gets its turn
 Reader = Annotated[Credential, Depends(auth.require_role("viewer", "responder", "manager", "operator", "vendor"))]
+State = Literal["running", "paused", "met", "breached", "breached_closed", "cancelled", "skipped"]
+Key = tuple[str, str, str, str, str, int]
 
 
-def build(
-    partitions: Callable[[], dict[int, Partition]], authenticator: Authenticator, registry: CollectorRegistry, ready: Readiness
-) -> FastAPI:
+class Shares:
+    """Who has which partition: here, and elsewhere."""
+
+    def __init__(
+        self, owned: Callable[[], dict[int, Partition]], count: Callable[[], int | None], owners: Callable[[], Awaitable[dict[int, str]]]
+    ) -> None:
+        """`count`: of all partitions, None while it is not known or vendors may be anywhere (event mode); `owners`: addresses by partition."""
+        self.owned, self._count, self._owners = owned, count, owners
+
+    async def owner_of(self, vendor: str) -> str | None:
+        """The address of the other evaluator that has a vendor; None: it is here. Raises Problem where nobody has it."""
+        count = self._count()
+        if count is None or (number := partition_of(vendor.encode(), count)) in self.owned():
+            return None
+        owner = (await self._addresses()).get(number)
+        if owner is None:
+            raise problems.unavailable(f"partition {number}, vendor {vendor}'s, is changing hands")
+        return owner
+
+    async def elsewhere(self) -> list[str]:
+        """The addresses of those who have the partitions that are not here."""
+        count = self._count()
+        if count is None or count == len(self.owned()):
+            return []
+        return sorted({address for number, address in (await self._addresses()).items() if number not in self.owned()})
+
+    async def _addresses(self) -> dict[int, str]:
+        try:
+            return await self._owners()
+        except LogUnavailable as wrong:
+            raise problems.unavailable(f"who has it cannot be asked: {wrong}") from None
+
+
+def _key(line: CaseLine) -> Key:
+    return (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle)
+
+
+def _cursor_of(key: Key) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(key)).decode()
+
+
+def _after(cursor: str) -> Key:
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(cursor.encode()), type=Key)
+    except (ValueError, msgspec.DecodeError):
+        raise Problem(400, "bad-cursor", "Not a cursor", "give `next` of the page before, as it was") from None
+
+
+def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegistry, ready: Readiness) -> FastAPI:
     """The HTTP application."""
     app = FastAPI(title="slawatch evaluator", version="1", redirect_slashes=False)
     problems.install(app)
     auth.install(app, authenticator)
     add_health(app, registry, ready)
 
-    @app.get("/v1/clocks", tags=["clocks"])
+    @app.get(
+        "/v1/clocks",
+        tags=["clocks"],
+        responses=problems.responses(
+            s400="not a cursor", s421="another evaluator has this vendor: `owner` is its address", s503="changing hands"
+        ),
+    )
     async def clocks(
         who: Reader,
         vendor: Annotated[str | None, Query(description="only this vendor's")] = None,
         case: Annotated[str | None, Query(description="only this case's")] = None,
-        state: Annotated[str | None, Query(description="running, paused, met, breached, breached_closed, cancelled or skipped")] = None,
+        state: Annotated[State | None, Query(description="only those in this state")] = None,
         limit: Annotated[int, Query(ge=1, le=LINES_MAX)] = 100,
+        cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
     ) -> dict[str, Any]:
-        """Clocks of the vendors this evaluator owns, as lines of `cases.ndjson`, by agreement, objective, vendor and case."""
+        """Clocks of the vendors this evaluator owns, as lines of `cases.ndjson`, by agreement, objective, vendor and case.
+
+        `next` is the cursor of the next page, if there is one; `elsewhere` are the evaluators that have the other vendors.
+        """
+        after = None if cursor is None else _after(cursor)
+        if vendor is not None and who.may_act_for(vendor) and (owner := await shares.owner_of(vendor)) is not None:
+            detail = f"vendor {vendor} is with another evaluator: ask {owner}"
+            raise Problem(421, "elsewhere", "Another evaluator has it", detail, more={"owner": owner})
         found: list[CaseLine] = []
-        for partition in partitions().values():
-            for line in partition.engine.case_lines():
-                mine = who.may_act_for(line.vendor) and vendor in (None, line.vendor)
-                if mine and case in (None, line.case) and state in (None, line.view.state):
-                    found.append(line)
-            await asyncio.sleep(0)  # the pipeline shares this loop
-        found.sort(key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
-        return {"clocks": [case_line(line) for line in found[:limit]], "total": len(found)}
+        for partition in list(shares.owned().values()):
+            lines = partition.engine.clocks(vendor, case)
+            while piece := list(islice(lines, AT_ONCE)):
+                found += [line for line in piece if who.may_act_for(line.vendor) and state in (None, line.view.state)]
+                await asyncio.sleep(0)
+        found.sort(key=_key)
+        left = found if after is None else [line for line in found if _key(line) > after]
+        page = left[:limit]
+        return {
+            "clocks": [case_line(line) for line in page],
+            "total": len(found),
+            "next": _cursor_of(_key(page[-1])) if len(left) > limit else None,
+            "elsewhere": await shares.elsewhere() if vendor is None else [],
+        }
 
     return app

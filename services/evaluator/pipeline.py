@@ -72,6 +72,7 @@ class Pipeline:
         self._verdicts: list[Entry] = []  # folded, to be emitted before more is fetched
         self._quarantined: list[Entry] = []
         self._same_partitions = True
+        self.count: int | None = None  # of all partitions, once it is known
         self._joined = False
         self._trouble = ""
         self._log = structlog.get_logger()
@@ -149,6 +150,7 @@ class Pipeline:
         if not new:
             return
         log = await self._scanner.bounds(self._topics.events)
+        self.count = len(log)
         for number in sorted(new):
             if number not in log:
                 raise LogUnavailable(f"{self._topics.events}/{number}: where it begins and ends is not known yet")

@@ -15,7 +15,7 @@ from services.notifier.actions import Actions, CaseActions
 from services.notifier.alerts import Desk, Routes
 from services.notifier.catalogue import Catalogue
 from services.notifier.channels.setup import channels_of
-from services.notifier.console import duty, pages
+from services.notifier.console import duty, forms, pages
 from services.notifier.console.panels import Panels
 from services.notifier.console.rendering import Pages
 from services.notifier.console.sessions import Sessions
@@ -189,7 +189,8 @@ async def main(settings: Settings) -> None:
                 silences.routes(silencer, rotas, time),
                 trying.routes(trials),
             )
-            pages.install(app, console, hub, lambda routes: duty.install(routes, console, duty.Desk(silencer, rotas, trials)))
+            beside = duty.Desk(silencer, rotas, trials)
+            pages.install(app, console, hub, lambda to: forms.install(to, console), lambda to: duty.install(to, console, beside))
             install_links(app, LinkActions(links, PostgresLinks(engine), ledger, time, acknowledge=acknowledge, snooze=silencer.snooze))
             await serve(app, settings.bind, settings.notifier_port, work, hub.close)
     finally:

@@ -364,15 +364,17 @@ class Dispatcher:
 
     async def _settle(self) -> None:
         """Write outcomes, many at once, until they are written."""
+        batch: list[_Done] = []
         try:
             while True:
-                batch = [await self._outcomes.get()]
+                batch.append(await self._outcomes.get())
                 await self._time.sleep(SETTLE_S)
                 while not self._outcomes.empty() and len(batch) < SETTLED_MAX:
                     batch.append(self._outcomes.get_nowait())
                 await self._write(batch)
+                batch.clear()
         finally:
-            rest = [self._outcomes.get_nowait() for _ in range(self._outcomes.qsize())]
+            rest = batch + [self._outcomes.get_nowait() for _ in range(self._outcomes.qsize())]
             with contextlib.suppress(LedgerUnavailable, LedgerRefused, TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._deliveries.settle([done.outcome for done in rest])

@@ -6,7 +6,7 @@ take(evidence) / activate / advance / tick  ──►  timers up to its arrival 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -103,14 +103,25 @@ class Desk:
 _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
 
 
+class Enacted(NamedTuple):
+    """An activation that was folded. `ordinal` 0: it holds since ever; `since`: the instant from which it rules what is counted in windows."""
+
+    id: str
+    bundle: Bundle
+    ordinal: int
+    since: int | None
+    restate: bool
+
+
 class Vendor:
     """One vendor: its log time, what it has posted, its desks."""
 
-    __slots__ = ("desks", "lane", "posted")
+    __slots__ = ("aside", "desks", "lane", "posted")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.posted: dict[str, dict[str, Evidence]] = {}  # by source and id
+        self.aside: list[Evidence] = []  # of these, what is in no case: it was superseded
         self.desks: dict[str, Desk] = {}
 
 
@@ -134,16 +145,18 @@ class Engine:
         Left out: in event mode all vendors' do; in log mode a vendor is known by its first event. `with_plain=False` leaves out the
         fast path, to compare with.
         """
+        self.clock = clock
         self._event_mode = clock == "event"
         self._max_skew = max_skew
         self._owns = owns
         self._with_plain = with_plain
-        self._promises: dict[Key, Promise] = {}
+        self.promises: dict[Key, Promise] = {}
         self._watchers: dict[tuple[str, str], list[Promise]] = {}  # (agreement, objective) -> the ratios over it
-        self._activations: dict[str, int] = {}
-        self._lane = Lane(Timers())  # log mode: of all vendors
-        self._vendors: dict[str, Vendor] = {}
-        self._superseded: set[tuple[str, str, str]] = set()
+        self.enacted: list[Enacted] = []
+        self._activations: set[str] = set()
+        self.lane = Lane(Timers())  # log mode: of all vendors
+        self.vendors: dict[str, Vendor] = {}
+        self.superseded: set[tuple[str, str, str]] = set()
         self._known = 0  # how many activations were folded
         self._read = self._duplicates = self._quarantined = self._late = 0
 
@@ -152,16 +165,27 @@ class Engine:
         """events_read, duplicates, quarantined, late."""
         return Counter(events_read=self._read, duplicates=self._duplicates, quarantined=self._quarantined, late=self._late)
 
+    @property
+    def tallies(self) -> tuple[int, ...]:
+        """The counts as they stand in a checkpoint."""
+        return self._read, self._duplicates, self._quarantined, self._late
+
+    @tallies.setter
+    def tallies(self, counts: tuple[int, ...]) -> None:
+        self._read, self._duplicates, self._quarantined, self._late = counts
+
     # -- who ---------------------------------------------------------------------------------------------------------
 
-    def _vendor(self, name: str) -> Vendor:
-        vendor = self._vendors.get(name)
+    def vendor(self, name: str) -> Vendor:
+        """The vendor of a name, known from now on."""
+        vendor = self.vendors.get(name)
         if vendor is None:
-            vendor = self._vendors[name] = Vendor(Lane(Timers(SPARSE)) if self._event_mode else self._lane)
+            vendor = self.vendors[name] = Vendor(Lane(Timers(SPARSE)) if self._event_mode else self.lane)
         return vendor
 
-    def _desk(self, vendor: str, service: str) -> Desk:
-        holder = self._vendor(vendor)
+    def desk(self, vendor: str, service: str) -> Desk:
+        """The desk of a (vendor, service), known from now on."""
+        holder = self.vendor(vendor)
         desk = holder.desks.get(service)
         if desk is None:
             desk = holder.desks[service] = Desk(vendor, service, holder.lane)
@@ -169,20 +193,20 @@ class Engine:
         return desk
 
     def _concern(self, desk: Desk) -> None:
-        desk.concern([promise for _, promise in sorted(self._promises.items())], self._watchers, with_plain=self._with_plain)
+        desk.concern([promise for _, promise in sorted(self.promises.items())], self._watchers, with_plain=self._with_plain)
 
     def _desks(self) -> Iterator[Desk]:
-        for _, vendor in sorted(self._vendors.items()):
+        for _, vendor in sorted(self.vendors.items()):
             for _, desk in sorted(vendor.desks.items()):
                 yield desk
 
     def _lanes(self, vendor: str | None = None) -> list[Lane]:
         """All lanes, or that of a vendor; none before its first record."""
         if not self._event_mode:
-            return [self._lane]
+            return [self.lane]
         if vendor is not None:
-            return [self._vendors[vendor].lane] if vendor in self._vendors else []
-        return [vendor.lane for _, vendor in sorted(self._vendors.items())]
+            return [self.vendors[vendor].lane] if vendor in self.vendors else []
+        return [vendor.lane for _, vendor in sorted(self.vendors.items())]
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -258,7 +282,7 @@ class Engine:
     @property
     def last_pulse(self) -> int | None:
         """Log mode: log time at the last pulse; None before the first."""
-        return self._lane.timers.door.last_pulse
+        return self.lane.timers.door.last_pulse
 
     @property
     def held(self) -> int:
@@ -272,17 +296,17 @@ class Engine:
 
     def tick(self, arrival: int) -> list[Statement]:
         """Log mode: a record that carries nothing but its arrival."""
-        return self._pass_time(self._lane, arrival)
+        return self._pass_time(self.lane, arrival)
 
     def pulse(self, arrival: int) -> list[Statement]:
         """Log mode: a record that says our own door is open."""
-        said = self._pass_time(self._lane, arrival)
-        self._lane.timers.pulse(self._lane.seen)
+        said = self._pass_time(self.lane, arrival)
+        self.lane.timers.pulse(self.lane.seen)
         return said
 
     def advance(self, to: int, vendor: str | None = None) -> list[Statement]:
         """Event mode: log time moves to `to`, of one vendor or of all that were seen."""
-        lanes = self._lanes() if vendor is None else [self._vendor(vendor).lane]
+        lanes = self._lanes() if vendor is None else [self.vendor(vendor).lane]
         return [statement for lane in lanes for statement in self._pass_time(lane, to)]
 
     def settle(self) -> list[Statement]:
@@ -298,24 +322,33 @@ class Engine:
         `apply_to: open`, open clocks go on under it from its arrival, or from `effective.from` if that is later; event mode, where
         arrivals say nothing, takes its log time instead.
         """
-        said = [] if arrival is None or self._event_mode else self._pass_time(self._lane, arrival)
+        said = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
         if activation_id in self._activations:
             return said
         ordinal = 0 if arrival is None else len(self._activations) + 1
-        self._activations[activation_id] = ordinal
-        self._known = len(self._activations)
         since = None if arrival is None or restate else self.log_time
-        agreement, calendars = bundle.agreement, calendars_of(bundle)
-        for objective in agreement.objectives:
-            promise = promise_of(self._promises, agreement, objective)
-            promise.add(0 if restate else ordinal, agreement, objective, calendars, since)
-            if promise.over is not None:
-                watchers = self._watchers.setdefault((agreement.name, promise.over), [])
-                watchers += [] if promise in watchers else [promise]
-        for desk in self._desks():
-            self._concern(desk)
+        self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
+        agreement = bundle.agreement
         said += self._restate(agreement) if restate else self._begin(agreement)
         return said + (self._move(agreement) if agreement.apply_to == "open" and not restate else [])
+
+    def enact(self, activations: Iterable[Enacted]) -> None:
+        """Put versions in the books, and no more: those known are passed over."""
+        for enacted in activations:
+            if enacted.id in self._activations:
+                continue
+            self._activations.add(enacted.id)
+            self.enacted.append(enacted)
+            agreement, calendars = enacted.bundle.agreement, calendars_of(enacted.bundle)
+            for objective in agreement.objectives:
+                promise = promise_of(self.promises, agreement, objective)
+                promise.add(0 if enacted.restate else enacted.ordinal, agreement, objective, calendars, enacted.since)
+                if promise.over is not None:
+                    watchers = self._watchers.setdefault((agreement.name, promise.over), [])
+                    watchers += [] if promise in watchers else [promise]
+        self._known = len(self._activations)
+        for desk in self._desks():
+            self._concern(desk)
 
     def _books(self, agreement: Agreement) -> Iterator[tuple[Case, int, Promise]]:
         """Where the promises of an agreement stand in each case: (case, place, promise)."""
@@ -340,7 +373,7 @@ class Engine:
         said: list[Statement] = []
         for (vendor, service), promise in self._named(agreement):
             if self._event_mode if self._owns is None else self._owns(vendor):
-                self._party_book(self._desk(vendor, service), promise)
+                self._party_book(self.desk(vendor, service), promise)
         for desk in self._desks():
             now = self._now(desk.lane)
             for book in list(desk.books.values()):
@@ -350,7 +383,7 @@ class Engine:
 
     def _named(self, agreement: Agreement) -> Iterator[tuple[tuple[str, str], Promise]]:
         """((vendor, service), promise) of the recurring deliverables of those an agreement names."""
-        for promise in self._promises.values():
+        for promise in self.promises.values():
             if promise.agreement == agreement.name and promise.kind == "heartbeat" and not {"*"} & {*agreement.vendor, *agreement.service}:
                 for vendor in agreement.vendor:
                     for service in agreement.service:
@@ -389,7 +422,7 @@ class Engine:
     @property
     def objectives(self) -> list[tuple[str, str]]:
         """(agreement, objective) of all that is in the books."""
-        return sorted({(promise.agreement, promise.name) for promise in self._promises.values()})
+        return sorted({(promise.agreement, promise.name) for promise in self.promises.values()})
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
@@ -403,7 +436,7 @@ class Engine:
         self._read += 1
         if event_mode or arrival is None:
             arrival = time
-        vendor = self._vendors.get(event.vendor) or self._vendor(event.vendor)
+        vendor = self.vendors.get(event.vendor) or self.vendor(event.vendor)
         lane = vendor.lane
         said: list[Statement] | None = None
         if arrival > lane.seen:
@@ -425,9 +458,9 @@ class Engine:
             return said or (), self._refuse("conflict", "an event of this vendor, source and id with other content stands already")
         posted[event.id] = event
         event.arrival, event.known = arrival, self._known
-        if event.replaces is not None or self._superseded:
+        if event.replaces is not None or self.superseded:
             return [*(said or ()), *self._take_superseding(event, lane, arrival)], None
-        desk = vendor.desks.get(event.service) or self._desk(event.vendor, event.service)
+        desk = vendor.desks.get(event.service) or self.desk(event.vendor, event.service)
         found = self._fold(event, desk, arrival)
         if found is not None:
             return ([*said, *found] if said else found), None
@@ -440,9 +473,10 @@ class Engine:
     def _take_superseding(self, event: Evidence, lane: Lane, arrival: int) -> list[Statement]:
         """Fold an event that replaces another, or may have been replaced before it came."""
         superseded = self._supersede(event)
-        if (event.vendor, event.source, event.id) in self._superseded:
+        if (event.vendor, event.source, event.id) in self.superseded:
+            self.vendors[event.vendor].aside.append(event)
             return [] if superseded is None else self._renew(event, superseded, lane, arrival)
-        desk = self._desk(event.vendor, event.service)
+        desk = self.desk(event.vendor, event.service)
         if superseded is None or (superseded.service, superseded.case) == (event.service, event.case):
             return self._fold(event, desk, arrival, superseded) or []
         return self._renew(event, superseded, lane, arrival) + (self._fold(event, desk, arrival) or [])
@@ -630,10 +664,10 @@ class Engine:
         if (book.agreement, book.objective) not in self._watchers:
             return []
         if isinstance(book, ClockBook):
-            desk = self._desk(book.vendor, book.service)
+            desk = self.desk(book.vendor, book.service)
             return self._hear(desk, book.agreement, book.objective, [(book.case, book.outcomes())], now)
         if isinstance(book, HeartbeatBook):
-            desk = self._desk(book.place.vendor, book.place.service)
+            desk = self.desk(book.place.vendor, book.place.service)
             return self._hear(desk, book.agreement, book.objective, book.fresh_outcomes(), now)
         return []
 
@@ -654,18 +688,19 @@ class Engine:
         """`replaces`: the event named leaves its case, now (then it is returned) or when it arrives."""
         if event.replaces is None or event.replaces == event.id:
             return None
-        self._superseded.add((event.vendor, event.source, event.replaces))
-        known = self._vendors[event.vendor].posted[event.source].get(event.replaces)
-        case = None if known is None else self._desk(event.vendor, known.service).cases.get(known.case)
+        self.superseded.add((event.vendor, event.source, event.replaces))
+        known = self.vendors[event.vendor].posted[event.source].get(event.replaces)
+        case = None if known is None else self.desk(event.vendor, known.service).cases.get(known.case)
         if known is None or case is None or known not in case.events:
             return None
         self._unfold_all(case)
         case.events.remove(known)
+        self.vendors[event.vendor].aside.append(known)
         return known
 
     def _renew(self, event: Evidence, superseded: Evidence, lane: Lane, arrival: int) -> list[Statement]:
         """A case has lost evidence to an event that is not in it."""
-        desk = self._desk(superseded.vendor, superseded.service)
+        desk = self.desk(superseded.vendor, superseded.service)
         case, now = desk.cases[superseded.case], Moment(lane.seen, arrival, self._event_mode)
         said: list[Statement] = []
         for book in case.books:
@@ -677,22 +712,27 @@ class Engine:
 
     # -- reports -------------------------------------------------------------------------------------------------
 
+    def clocks(self, vendor: str | None = None, case: str | None = None) -> Iterator[CaseLine]:
+        """Clocks (of a vendor, of a case) as they stand at log time, in no order. Evidence may be folded between two of them."""
+        for desk in list(self._desks()):
+            if vendor not in (None, desk.vendor):
+                continue
+            wanted = list(desk.cases.values()) if case is None else [desk.cases[case]] if case in desk.cases else []
+            for found in wanted:
+                log_time = desk.lane.log_time or 0
+                for promise, book in zip(desk.promises, found.books, strict=True):
+                    if isinstance(book, PlainClock):
+                        yield plain.line(book, promise, found.events, log_time)
+                    elif book is not None:
+                        yield from list(book.lines(log_time))
+            if desk.lane.log_time is not None:
+                for slots in list(desk.books.values()):
+                    if isinstance(slots, HeartbeatBook):
+                        yield from (line for line in slots.lines(desk.lane.log_time) if case in (None, line.case))
+
     def case_lines(self) -> Iterator[CaseLine]:
         """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle."""
-        found: list[CaseLine] = []
-        for desk in self._desks():
-            log_time = desk.lane.log_time or 0
-            for case in desk.cases.values():
-                for promise, book in zip(desk.promises, case.books, strict=True):
-                    if isinstance(book, PlainClock):
-                        found.append(plain.line(book, promise, case.events, log_time))
-                    elif book is not None:
-                        found.extend(book.lines(log_time))
-            if desk.lane.log_time is not None:
-                for slots in desk.books.values():
-                    if isinstance(slots, HeartbeatBook):
-                        found.extend(slots.lines(log_time))
-        yield from sorted(found, key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
+        yield from sorted(self.clocks(), key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""
@@ -713,7 +753,7 @@ class Engine:
 
     def log_time_of(self, vendor: str) -> int:
         """Log time as a vendor's clocks see it; 0 before the first record."""
-        return self._vendors[vendor].lane.log_time or 0 if vendor in self._vendors else 0
+        return self.vendors[vendor].lane.log_time or 0 if vendor in self.vendors else 0
 
     def books_of(self, case: str) -> list[ClockBook]:
         """The books of the clocks of all cases of that name, for reading."""

@@ -123,6 +123,10 @@ class LevelBook(ABC):
         self._bad: list[tuple[LevelRules, int]] = []  # bad marks not yet looked at
         self.marks.listener = self._noticed
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.marks.listener = self._noticed
+
     # -- evidence ------------------------------------------------------------------------------------------------
 
     def begin(self, now: Moment, schedule: Schedule) -> list[Statement]:

@@ -95,6 +95,9 @@ class MarkMeter:
         self._stories: dict[str, Story] = {}
         self.listener: Listener | None = None  # told of each mark that comes (1) or goes (-1)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"listener": None}  # whose book it is links it again
+
     # -- marks ---------------------------------------------------------------------------------------------------
 
     def fold(self, event: Evidence, events: Sequence[Evidence]) -> Touched:

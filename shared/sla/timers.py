@@ -7,7 +7,7 @@ called; when that time is near the bucket is opened, and only what still waits b
 """
 
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple, Protocol
 
 from shared.sla.blindness import Blind, Door
@@ -128,6 +128,19 @@ class Timers:
                 yield fired
             else:
                 self._hold(fired, blind)
+        self._look_ahead()
+
+    # -- for checkpoints -------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[list[Fired], list[Fired], dict[int, list[Reminded]], int, int]:
+        """(timers, those held, reminders by bucket, how many were armed, the last bucket opened), besides the door."""
+        return self._heap, self._aside, self._buckets, self._armed, self._opened
+
+    def set_state(self, heap: list[Fired], aside: list[Fired], buckets: dict[int, list[Reminded]], armed: int, opened: int) -> None:
+        """Go on from there."""
+        self._heap, self._aside, self._buckets, self._armed, self._opened = heap, aside, buckets, armed, opened
+        heapify(self._heap)
+        self._numbers = sorted(buckets)
         self._look_ahead()
 
     def pulse(self, log_time: int) -> None:

@@ -40,11 +40,11 @@ class _Found:
 class ViolationBook:
     """One violation objective of one agreement, one case."""
 
-    __slots__ = ("_editions", "_found", "_place", "_story", "agreement", "case", "excluded", "kept", "objective")
+    __slots__ = ("_editions", "_found", "_story", "agreement", "case", "excluded", "kept", "objective", "place")
 
     def __init__(self, agreement: str, objective: str, editions: Editions[ViolationRules], event: Evidence) -> None:
         self.agreement, self.objective, self.case = agreement, objective, event.case
-        self._place = Place(agreement, objective, event.vendor, event.service)
+        self.place = Place(agreement, objective, event.vendor, event.service)
         self._editions, self._story = editions, Story()
         self._found: dict[Key, _Found] = {}
         self.excluded: set[Key] = set()  # evidence that came too late, or awaits review
@@ -120,7 +120,7 @@ class ViolationBook:
             said += [self._say(found, kind, now) for kind in found.standing.bring_to("breached_closed", rules.version, now)]
             if found.standing.decided_at == now.decided_at:
                 final = now.decided_at + rules.horizon
-                schedule(Timer(final, final, (*self._place, self.case, *key), "final"), self)
+                schedule(Timer(final, final, (*self.place, self.case, *key), "final"), self)
         return said
 
     def _retract(self, failed: dict[Key, tuple[Evidence, ViolationRules]], now: Moment) -> list[Statement]:
@@ -137,7 +137,7 @@ class ViolationBook:
 
     def _say(self, found: _Found, kind: str, now: Moment, *, instant: int | None = None, evidence: tuple[str, ...] = ()) -> Statement:
         event = found.event
-        return self._place.statement(
+        return self.place.statement(
             kind,
             event.time if instant is None else instant,
             event.key,

@@ -22,6 +22,8 @@ from shared.adapters.postgres.database import connect
 from shared.adapters.postgres.ledger import PostgresLedger
 from shared.adapters.system_time import SystemTime
 from shared.alerting.terms import Rate, Routing
+from shared.ports.deliveries import DeliveryRow
+from shared.ports.ledger import LedgerUnavailable
 from shared.ports.log import Appended, Entry, Record
 from shared.ports.time import TimeSource
 from shared.sla.instants import SECOND
@@ -190,3 +192,14 @@ def routing_file(folder: Path, text: str) -> Path:
     file = folder / "routing.yaml"
     file.write_text(HEAD + text)
     return file
+
+
+async def settled(it: Inside, breach_id: str, within_s: float = 30) -> list[DeliveryRow]:
+    """Deliveries about a breach, as soon as there are some and none is pending."""
+    async with asyncio.timeout(within_s):
+        while True:
+            with contextlib.suppress(LedgerUnavailable):
+                case = await it.ledger.case(breach_id)
+                if case is not None and case.deliveries and all(row.state != "pending" for row in case.deliveries):
+                    return case.deliveries
+            await asyncio.sleep(0.05)

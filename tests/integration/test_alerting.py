@@ -2,17 +2,19 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.notifier.channels.base import Notice
 from services.notifier.core import Result, Sent
 from shared.adapters.postgres.database import connect, migrate
+from shared.adapters.system_time import SystemTime
 from shared.alerting.terms import Match, Rate
 from shared.ports.ledger import Actor, Wanted
-from shared.sla.instants import MINUTE, SECOND
-from tests.integration.alerting_kit import FAILS, Clock, Noting, Topic, inside, routing_file, until
-from tests.integration.notifier_kit import START, verdict
+from shared.sla.instants import MINUTE, SECOND, format_instant
+from tests.integration.alerting_kit import FAILS, Clock, Noting, Topic, inside, routing_file, settled, until
+from tests.integration.notifier_kit import START, notifier, verdict
 
 ANN = Actor("Ann", "c", "responder")
 ESCALATED = """
@@ -47,11 +49,10 @@ async def test_an_escalation_goes_on_after_a_crash_and_stops_when_acknowledged(d
         assert acknowledged is not None
         clock.forward(5 * 60)
         await until(lambda: boss.notices)
-        case = await it.ledger.case(second.data.breach_id)
+        rows = await settled(it, second.data.breach_id)
     assert boss.told == [("escalation", ("b",))], "a was acknowledged"
     assert chat.told == [("first", ("a",)), ("first", ("b",))], "nobody hears it twice"
-    assert case is not None
-    assert [(row.channel, row.reason, row.state) for row in case.deliveries] == [
+    assert [(row.channel, row.reason, row.state) for row in rows] == [
         ("chat/webhook", "first", "sent"),
         ("boss/webhook", "escalation", "sent"),
     ]
@@ -117,6 +118,31 @@ async def test_a_silence_holds_and_sets_free_whoever_runs(database: str, tmp_pat
         assert ended.ended_by == "Bo"
         await until(lambda: len(chat.notices) == 2)
     assert chat.told == [("first", ("x",)), ("first", ("a",))]
+
+
+async def test_silences_over_http(kafka: str, database_url: str, unique: str, tmp_path: Path) -> None:
+    async with notifier(kafka, database_url, unique, tmp_path) as it:
+        wish = {"match": {"vendor": ["acme"]}, "ends_at": "2126-01-01T00:00:00Z", "reason": "moving house"}
+
+        async def post(token: str, **changed: Any) -> tuple[int, Any]:
+            answer = await it.client.post("/v1/silences", json=wish | changed, headers=it.bearer(token))
+            return answer.status_code, answer.json()
+
+        assert (await post("viewer"))[0] == 403
+        assert (await post("acme"))[0] == 403, "a vendor does not silence its own breaches"
+        assert (await post("responder"))[0] == 422, "not for a hundred years"
+        assert (await post("responder", ends_at="2020-01-01T00:00:00Z"))[0] == 422
+        assert (await post("responder", match={}))[0] == 422
+        tomorrow = format_instant(SystemTime().wall() + 24 * 60 * MINUTE)
+        status, made = await post("responder", ends_at=tomorrow)
+        assert (status, made["author"], made["reason"], made["active"]) == (201, "Ann the responder", "moving house", True)
+        assert [silence["id"] for silence in (await it.get("/v1/silences"))["silences"]] == [made["id"]]
+        gone = await it.client.delete(f"/v1/silences/{made['id']}", headers=it.bearer("operator"))
+        assert (gone.status_code, gone.json()["active"], gone.json()["ended_by"]) == (200, False, "Ann the operator")
+        assert (await it.get("/v1/silences"))["silences"] == []
+        assert len((await it.get("/v1/silences", over=True))["silences"]) == 1
+        assert (await it.client.delete("/v1/silences/none", headers=it.bearer("operator"))).status_code == 404
+        assert (await it.get("/v1/rotas")) == {"rotas": [], "overrides": []}
 
 
 async def test_an_outage_that_ends_sets_its_cases_free(database: str, tmp_path: Path) -> None:

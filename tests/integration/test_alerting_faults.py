@@ -15,7 +15,7 @@ from shared.alerting.terms import Match
 from shared.local.stack import Stack
 from shared.ports.ledger import Actor, LedgerUnavailable, Wanted
 from shared.sla.instants import HOUR, MINUTE, SECOND
-from tests.integration.alerting_kit import Clock, Inside, Noting, Topic, inside, routing_file, until
+from tests.integration.alerting_kit import Clock, Inside, Noting, Topic, inside, routing_file, settled, until
 from tests.integration.notifier_kit import START, Notifier, notifier, receiver, verdict
 
 DUE = START + 3_600 * SECOND
@@ -43,20 +43,10 @@ def suspended(stack: Stack) -> Iterator[None]:
                 process.resume()
 
 
-async def states(it: Inside, case: str) -> list[tuple[str, str, int]]:
-    found = await it.ledger.case(verdict("opened", case, revision=0).data.breach_id)
-    return [] if found is None else [(row.channel, row.state, row.attempts) for row in found.deliveries]
-
-
-async def eventually(it: Inside, case: str, within_s: float = 30) -> list[tuple[str, str, int]]:
-    """Deliveries of a case, as soon as none is pending."""
-    async with asyncio.timeout(within_s):
-        while True:
-            with contextlib.suppress(LedgerUnavailable):
-                found = await states(it, case)
-                if found and all(state != "pending" for _, state, _ in found):
-                    return found
-            await asyncio.sleep(0.05)
+async def eventually(it: Inside, case: str) -> list[tuple[str, str, int]]:
+    """Channel, state and attempts of each delivery of a case, as soon as none is pending."""
+    rows = await settled(it, verdict("opened", case, revision=0).data.breach_id)
+    return [(row.channel, row.state, row.attempts) for row in rows]
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["each by itself", "grouped"])
@@ -100,7 +90,10 @@ async def test_row_9_pages_go_out_while_postgresql_hangs_and_the_ledger_is_recon
 
 async def test_row_11_deadlocks_and_lost_connections_are_retried(database: str, tmp_path: Path) -> None:
     """People acknowledge, groups wake and verdicts come in at once; now and then somebody cuts all connections."""
-    text = "escalations: {e: {steps: [{notify: chat}, {after: 1s, notify: boss}]}}\nroute: {escalation: e, group_by: vendor, group_wait: 0s, group_interval: 0s}"
+    text = """
+escalations: {e: {steps: [{notify: chat}, {after: 1s, notify: boss}]}}
+route: {escalation: e, group_by: vendor, group_wait: 0s, group_interval: 0s}
+"""
     file, topic = routing_file(tmp_path, text), Topic()
     chat, boss = Noting("chat/webhook"), Noting("boss/webhook")
     said = [verdict("opened", f"c-{n}", revision=0, vendor=f"v{n % 5}") for n in range(100)]

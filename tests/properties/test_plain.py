@@ -32,7 +32,7 @@ def _twins(history: History, clock: ClockMode) -> tuple[Engine, Engine]:
     return engines
 
 
-def _told(statements: Any) -> list[dict[str, Any]]:
+def told(statements: Any) -> list[dict[str, Any]]:
     said: list[Statement] = list(statements)
     return [msgspec.to_builtins(verdicts.verdict_of(statement)) for statement in said]
 
@@ -41,8 +41,8 @@ def _take(engine: Engine, step: Step) -> list[dict[str, Any]]:
     what, arrival, event = step
     if what == "event":
         said, refused = engine.take(decode(json.dumps(event).encode()), arrival)
-        return [*_told(said), {} if refused is None else {"refused": refused.reason}]
-    return _told(engine.pulse(arrival) if what == "pulse" else engine.tick(arrival))
+        return [*told(said), {} if refused is None else {"refused": refused.reason}]
+    return told(engine.pulse(arrival) if what == "pulse" else engine.tick(arrival))
 
 
 def _agree(history: History, clock: ClockMode, steps: list[Step]) -> None:
@@ -51,16 +51,16 @@ def _agree(history: History, clock: ClockMode, steps: list[Step]) -> None:
         assert _take(fast, step) == _take(general, step), step
     end = parse_instant(history.until)
     if clock == "event":
-        assert _told(fast.advance(end)) == _told(general.advance(end))
+        assert told(fast.advance(end)) == told(general.advance(end))
     else:
-        assert _told(fast.tick(end)) == _told(general.tick(end))
+        assert told(fast.tick(end)) == told(general.tick(end))
     assert list(map(case_line, fast.case_lines())) == list(map(case_line, general.case_lines()))
     assert list(map(level_line, fast.level_lines())) == list(map(level_line, general.level_lines()))
     assert fast.counts == general.counts
 
 
 @st.composite
-def _enriched(draw: st.DrawFn) -> History:
+def enriched(draw: st.DrawFn) -> History:
     """Histories with warnings, a ratio over the clocks, short horizons; many that are as plain as most are."""
     history = draw(histories())
     objective = history.agreement["objectives"][0]
@@ -100,26 +100,26 @@ def _live(history: History, data: st.DataObject) -> None:
 
 
 @IN_TEST
-@given(_enriched())
+@given(enriched())
 def test_nobody_can_tell_in_event_time(history: History) -> None:
     _in_event_time(history)
 
 
 @IN_TEST
-@given(_enriched(), st.data())
+@given(enriched(), st.data())
 def test_nobody_can_tell_live(history: History, data: st.DataObject) -> None:
     _live(history, data)
 
 
 @pytest.mark.nightly
 @NIGHTLY
-@given(_enriched())
+@given(enriched())
 def test_nobody_can_tell_in_event_time_at_length(history: History) -> None:
     _in_event_time(history)
 
 
 @pytest.mark.nightly
 @NIGHTLY
-@given(_enriched(), st.data())
+@given(enriched(), st.data())
 def test_nobody_can_tell_live_at_length(history: History, data: st.DataObject) -> None:
     _live(history, data)

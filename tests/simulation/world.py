@@ -60,7 +60,7 @@ class World:
         if calm:
             self.trouble = Trouble()
         self.own_line = Line(self.random, self.trouble_of_the_door(), lambda: None)
-        self.door = Door(Writer(self.log, self.own_line), self.random.random() < 0.7, PARTITIONS, Clock(NOON))
+        self.door = Door(Writer(self.log, self.own_line), self.random.random() < 0.7, PARTITIONS, self.broker_clock)
         self.machines = [Machine(self.log, self.random, self.trouble, Clock(NOON), named) for _ in range(self.random.choice([1, 2, 2, 3]))]
         self.vendors = [self._vendor(f"vendor-{n}") for n in range(self.random.randint(2, 5))]
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, NamedTuple
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.notifier.console.pages import Console, local_instant
+from services.notifier.console.forms import local_instant
+from services.notifier.console.pages import Console
 from services.notifier.console.rendering import HEADERS
 from services.notifier.console.signin import Refused, Viewer
 from services.notifier.silences import Rotas, Silences

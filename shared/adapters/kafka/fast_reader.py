@@ -12,6 +12,7 @@ from operator import methodcaller
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from shared.ports.log import LogUnavailable, RebalanceHandler, Record
 
@@ -75,11 +76,13 @@ class FastGroupReader:
         on_assigned: RebalanceHandler | None = None,
         on_revoked: RebalanceHandler | None = None,
         instance: str | None = None,
+        address: str = "",
         timeout: float = 5,
     ) -> None:
-        """`options`: `connection.librdkafka`; `instance`: static membership under this name; `timeout`: how long, in s, questions may take."""
+        """`options`: `connection.librdkafka`; `instance`: static membership under this name; `address`: what the group's description says
+        of this member (see `owners`); `timeout`: how long, in s, questions may take."""
         self._options, self._topics, self._group, self._instance, self._timeout = options, topics, group, instance, timeout
-        self._on_assigned, self._on_revoked = on_assigned, on_revoked
+        self._address, self._on_assigned, self._on_revoked = address, on_assigned, on_revoked
         self._places: set[Place] = set()
         self._seeks: dict[Place, int] = {}  # asked for, not done: what was read of these places before is void
         self._left: list[Record] = []  # taken, not asked for yet
@@ -91,7 +94,8 @@ class FastGroupReader:
         self._loop = asyncio.get_running_loop()
         self._thread, self._questions = (ThreadPoolExecutor(1, f"kafka-{what}") for what in ("reader", "questions"))
         static = {} if self._instance is None else {"group.instance.id": self._instance}
-        consumer = Consumer({**TUNING, **self._options, **static, "group.id": self._group}, logger=logging.getLogger("librdkafka"))
+        named = {"group.id": self._group, **({"client.id": self._address} if self._address else {})}
+        consumer = Consumer({**TUNING, **self._options, **static, **named}, logger=logging.getLogger("librdkafka"))
         try:
             await self._loop.run_in_executor(self._thread, lambda: consumer.list_topics(self._topics[0], self._timeout))
         except KafkaException as wrong:
@@ -235,3 +239,17 @@ class FastGroupReader:
                 return await self._loop.run_in_executor(self._questions, ask)
         except (KafkaException, TimeoutError, RuntimeError) as wrong:  # RuntimeError: closed meanwhile
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
+
+
+async def owners(options: dict[str, Any], group: str, *, timeout: float = 5) -> dict[Place, str]:
+    """Which member has each (topic, partition), by its address. Raises LogUnavailable. `options`: `connection.librdkafka`."""
+
+    def ask() -> dict[Place, str]:
+        admin = AdminClient(options, logger=logging.getLogger("librdkafka"))
+        told = admin.describe_consumer_groups([group], request_timeout=timeout)[group].result()
+        return {(p.topic, p.partition): member.client_id for member in told.members for p in member.assignment.topic_partitions}
+
+    try:
+        return await asyncio.to_thread(ask)
+    except KafkaException as wrong:
+        raise LogUnavailable(f"group {group}: {wrong}") from wrong

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.notifier import page_texts
-from services.notifier.console.pages import local_instant
+from services.notifier.catalogue import Catalogue
+from services.notifier.console.forms import local_instant
 from services.notifier.console.panels import Panel, Panels
 from services.notifier.console.rendering import language_of, local_path
 from services.notifier.console.signin import Refused, TrustedProxy, proxy_of
@@ -18,8 +19,11 @@ from services.notifier.live import Change, Hub, Relay
 from services.notifier.texts import LANGUAGES
 from shared.adapters.memory.time import VirtualTime, settle
 from shared.adapters.system_time import SystemTime
+from shared.ports.agreements import AppliedAgreement
 from shared.runtime.settings import BadSettings, Settings
-from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
+from shared.sla.instants import DAY, HOUR, MINUTE, SECOND, parse_instant
+from shared.wire.verdicts import VerdictData
+from tests.integration.notifier_kit import verdict
 
 TEMPLATES = Path(page_texts.__file__).parent / "console" / "templates"
 LABELS = {"started": "started", "due": "due", "stopped": "finished"}
@@ -127,6 +131,65 @@ def test_a_sparkline_keeps_its_frame() -> None:
             x, y = map(float, pair.split(","))
             assert 0 <= x <= 120
             assert 0 <= y <= 28
+
+
+AGREEMENT = """
+apiVersion: slawatch/v1
+kind: Calendar
+name: office
+timezone: Asia/Shanghai
+hours: {mon-fri: ["09:00-12:00", "13:00-18:00"]}
+---
+apiVersion: slawatch/v1
+kind: Agreement
+name: desk
+version: 3
+vendor: acme
+timezone: Asia/Shanghai
+calendar: office
+objectives:
+  - {name: one, kind: deadline, start: a, stop: b, targets: [{within: 4h}]}
+  - name: two
+    kind: deadline
+    start: a
+    stop: b
+    targets: [{when: 'data.p == 1', within: 4h, calendar: 24x7}, {when: 'data.p == 2', within: 8h, calendar: 24x7}, {within: 4h}]
+"""
+
+
+class Applied:
+    """A store with one agreement."""
+
+    def __init__(self, document: str) -> None:
+        self._document = document
+
+    async def put(self, agreement: AppliedAgreement) -> None: ...
+
+    async def activated(self, name: str, version: int, at: int) -> None: ...
+
+    async def all(self) -> list[AppliedAgreement]:
+        return [AppliedAgreement(name="desk", version=3, digest="", document=self._document, applied_by="x", applied_at=0)]
+
+
+async def test_open_hours_are_drawn_where_one_calendar_fits_and_never_guessed() -> None:
+    catalogue = Catalogue(Applied(AGREEMENT), [], VirtualTime(0))
+    start, end = parse_instant("2026-03-02T00:00:00Z"), parse_instant("2026-03-02T12:00:00Z")  # a Monday, 8 to 20 in Shanghai
+
+    def data(objective: str, target_s: float | None, version: int = 3) -> VerdictData:
+        said = verdict("opened", objective=objective, agreement="desk").data
+        said.target_s, said.version = target_s, version
+        return said
+
+    assert catalogue.working_hours(data("one", 14_400), start, end) is None, "not read yet"
+    await catalogue.read()
+    hours = catalogue.working_hours(data("one", 14_400), start, end)
+    assert hours == [(start + HOUR, start + 4 * HOUR), (start + 5 * HOUR, start + 10 * HOUR)]
+    assert catalogue.working_hours(data("two", 28_800), start, end) == [(start, end)]
+    assert catalogue.working_hours(data("two", 14_400), start, end) is None, "two calendars fit"
+    assert catalogue.working_hours(data("one", 14_400, version=4), start, end) is None
+    broken = Catalogue(Applied("kind: [nonsense"), [], VirtualTime(0))
+    await broken.read()
+    assert broken.objective_of("desk", 3, "one") is None
 
 
 # ---- the proxy

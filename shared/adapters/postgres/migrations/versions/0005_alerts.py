@@ -11,6 +11,7 @@ depends_on = None
 
 TEXTS = ARRAY(sa.Text())
 INSTANT = sa.DateTime(timezone=True)
+LISTED_BY = ("agreement", "objective", "severity")
 
 
 def upgrade() -> None:
@@ -78,8 +79,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_rota_overrides"),
     )
 
+    for column in LISTED_BY:
+        op.create_index(f"ix_breaches_{column}_seq", "breaches", [column, "seq"])
+
 
 def downgrade() -> None:
+    for column in LISTED_BY:
+        op.drop_index(f"ix_breaches_{column}_seq", "breaches")
     for table in ("rota_overrides", "silences", "alert_sources", "alert_members", "alert_groups", "told"):
         op.drop_table(table)
     for column in ("thread", "reason", "verdicts", "total"):
