@@ -1,8 +1,10 @@
 """evaluator: the log's events against the agreements' rules, verdicts out. The composition root."""
 
 import asyncio
+import gc
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,16 +13,21 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+import shared.sla
 from services.evaluator import api
-from services.evaluator.core import WouldFoldDifferently
+from services.evaluator.core import Partition, WouldFoldDifferently
+from services.evaluator.counting import keep_counting
+from services.evaluator.keeper import Keeper, fingerprint_of
 from services.evaluator.metrics import Metrics
 from services.evaluator.pipeline import Pipeline, Topics
 from services.evaluator.showing import keep_showing
+from shared.adapters.forked import ForkedSnapshots
 from shared.adapters.kafka.connection import connection, librdkafka
-from shared.adapters.kafka.fast_reader import FastGroupReader
+from shared.adapters.kafka.fast_reader import FastGroupReader, owners
 from shared.adapters.kafka.fast_writer import FastWriter
 from shared.adapters.kafka.reader import KafkaScanner
 from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure, verify, verify_count
+from shared.adapters.postgres.checkpoints import PostgresCheckpoints, log_name
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.postgres.topics import first_partitions
@@ -48,6 +55,12 @@ def standing_agreements(settings: Settings) -> list[tuple[str, Bundle]]:
     return [(f"standing/{sha256(msgspec.json.encode(bundle)).hexdigest()}", bundle) for bundle in found]
 
 
+def layout() -> str:
+    """Names the code that a state is written by."""
+    sources = sorted(Path(shared.sla.__file__).parent.glob("*.py"))
+    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
 async def prepare(settings: Settings, engine: AsyncEngine, writer: LogWriter, time: TimeSource) -> None:
     """Topics and tables, made where they are missing; waits for the broker and the database. Raises WrongTopic."""
     options, events, breaches = connection(settings, settings.kafka), settings.topic_events, settings.topic_breaches
@@ -67,6 +80,12 @@ async def prepare(settings: Settings, engine: AsyncEngine, writer: LogWriter, ti
             await time.sleep(RETRY_S)
 
 
+def address_of(settings: Settings) -> str:
+    """Where this evaluator's API is reached from outside."""
+    everywhere = settings.bind in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return settings.evaluator_url or f"http://{socket.gethostname() if everywhere else settings.bind}:{settings.evaluator_port}"
+
+
 async def join(reader: GroupReader, time: TimeSource) -> None:
     """Join the group; waits for the broker."""
     while True:
@@ -80,22 +99,32 @@ async def join(reader: GroupReader, time: TimeSource) -> None:
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     time, metrics = SystemTime(), Metrics(process_registry())
-    engine = connect(settings.database.get_secret_value(), pool=2)
+    engine = connect(settings.database.get_secret_value(), pool=4)
     options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)
     authenticator = Authenticator(PostgresCredentials(engine), load_pepper(settings), settings.environment, time)
     try:
         async with FastWriter(fast, timeout=WRITE_TIMEOUT_S) as writer:
+            clock, max_skew, standing = settings.clock, round(settings.max_skew_s * SECOND), standing_agreements(settings)
+            group = f"{settings.group}-evaluator"
+            keeper = Keeper(
+                PostgresCheckpoints(engine, log_name(settings.topic_events, settings.group)),
+                ForkedSnapshots(),
+                time,
+                metrics,
+                fingerprint=fingerprint_of(clock, max_skew, standing),
+                layout=layout(),
+            )
             pipeline = Pipeline(
                 topics=Topics(settings.topic_events, settings.topic_breaches, settings.topic_quarantine),
-                clock=settings.clock,
-                max_skew=round(settings.max_skew_s * SECOND),
-                bundles=standing_agreements(settings),
+                clock=clock,
+                max_skew=max_skew,
+                bundles=standing,
                 writer=writer,
                 scanner=KafkaScanner(options),
                 time=time,
                 metrics=metrics,
+                keeper=keeper,
             )
-            group = f"{settings.group}-evaluator"
             reader = FastGroupReader(
                 fast,
                 [settings.topic_events],
@@ -103,26 +132,33 @@ async def main(settings: Settings) -> None:
                 on_assigned=pipeline.on_assigned,
                 on_revoked=pipeline.on_revoked,
                 instance=f"{group}-{socket.gethostname()}-{settings.evaluator_port}",
+                address=address_of(settings),
             )
             pipeline.reader = reader
 
-            async def show() -> None:
+            async def show(keep: Callable[[Callable[[], dict[int, Partition]], Metrics, TimeSource], Awaitable[None]]) -> None:
                 try:
-                    await keep_showing(pipeline.partitions, metrics, time)
+                    await keep(pipeline.partitions, metrics, time)
                 except Exception:  # noqa: BLE001 - gauges only: detection goes on
-                    structlog.get_logger().exception("levels are no longer shown")
+                    structlog.get_logger().exception("gauges are no longer set", by=keep.__name__)
 
             async def work() -> None:
                 await prepare(settings, engine, writer, time)
                 await join(reader, time)
-                showing = asyncio.ensure_future(show())
+                showing = [asyncio.ensure_future(show(keep)) for keep in (keep_showing, keep_counting)]
                 try:
                     await pipeline.run()
                 finally:
-                    showing.cancel()
+                    for task in showing:
+                        task.cancel()
+                    await pipeline.stop()
                     await reader.stop()
 
-            app = api.build(pipeline.partitions, authenticator, metrics.registry, pipeline.readiness)
+            async def owned_by() -> dict[int, str]:
+                return {number: address for (_, number), address in (await owners(fast, group)).items()}
+
+            shares = api.Shares(pipeline.partitions, lambda: None if settings.clock == "event" else pipeline.count, owned_by)
+            app = api.build(shares, authenticator, metrics.registry, pipeline.readiness)
             await serve(app, settings.bind, settings.evaluator_port, work)
     finally:
         await engine.dispose()
@@ -130,6 +166,7 @@ async def main(settings: Settings) -> None:
 
 def run() -> None:
     """`slawatch serve evaluator`."""
+    gc.disable()  # the pipeline collects what is young, once a second
     try:
         run_program("evaluator", main)
     except WouldFoldDifferently as wrong:

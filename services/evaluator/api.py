@@ -71,9 +71,10 @@ def _cursor_of(key: Key) -> str:
 
 def _after(cursor: str) -> Key:
     try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor.encode()), type=Key)
+        found: Key = msgspec.json.decode(urlsafe_b64decode(cursor.encode()), type=Key)
     except (ValueError, msgspec.DecodeError):
         raise Problem(400, "bad-cursor", "Not a cursor", "give `next` of the page before, as it was") from None
+    return found
 
 
 def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegistry, ready: Readiness) -> FastAPI:

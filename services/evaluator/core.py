@@ -7,6 +7,7 @@ import msgspec
 
 from shared.ports.log import Entry, Record
 from shared.ports.quarantine import quarantine_entry
+from shared.sla import keeping
 from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
@@ -50,6 +51,10 @@ class Partition:
         self.next_offset = 0
         self.arrival = 0  # of the last record folded, as it is believed
         self.broker_time = BrokerTime()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The engine's state, for a checkpoint."""
+        return keeping.blocks(self.engine)
 
     def fold(self, records: Sequence[Record]) -> Iterator[Output]:
         """Fold records in order, in slices of bounded work; those folded already are passed over. Raises WouldFoldDifferently.

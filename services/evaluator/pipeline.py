@@ -1,20 +1,26 @@
 """Read, fold, emit, tick: one loop over the partitions this evaluator owns.
 
-assigned ──► restore: fold the log from its beginning, the own output read back so that nothing is said twice
-         ──► live: fold what comes, emit, tick when a timer comes and nothing else makes log time move
+assigned ──► restore: load the checkpoint, read back the own output since, so that nothing is said twice; beside the live ones
+         ──► catch up: fold the log from the checkpoint on
+         ──► live: fold what comes, emit, tick when a timer comes and nothing else makes log time move, take checkpoints
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import gc
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
 
 from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
+from services.evaluator.keeper import Keeper
 from services.evaluator.metrics import Metrics
 from services.evaluator.ticks import TickPlan, Waiting
+from shared.ports.checkpoints import CheckpointsUnavailable
 from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, Record, RecordTooLarge
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
+from shared.runtime.failpoints import failpoint
 from shared.sla.terms import Bundle
 from shared.wire import controls
 from shared.wire.controls import ClockMode
@@ -61,12 +67,15 @@ class Pipeline:
         scanner: LogScanner,
         time: TimeSource,
         metrics: Metrics,
+        keeper: Keeper,
         idle: float = IDLE_S,
     ) -> None:
         """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `idle`: longest fetch, in s."""
         self._topics, self._clock, self._max_skew, self._bundles, self._idle = topics, clock, max_skew, bundles, idle
         self._writer, self._scanner, self._time, self._metrics = writer, scanner, time, metrics
+        self._keeper = keeper
         self._owned: dict[int, _Owned] = {}
+        self._restoring: dict[int, asyncio.Task[None]] = {}  # partitions on their way
         self._assigned: set[int] = set()
         self._ticks = TickPlan()
         self._verdicts: list[Entry] = []  # folded, to be emitted before more is fetched
@@ -86,11 +95,17 @@ class Pipeline:
         self._joined = True
         self._assigned = {partition for _, partition in places}
         for gone in set(self._owned) - self._assigned:
-            self._owned.pop(gone)
-            self._ticks.forget(gone)
-        for partition in sorted(self._assigned):
-            owned = self._owned.get(partition)
-            self.reader.seek(self._topics.events, partition, 0 if owned is None else owned.state.next_offset)
+            self._drop(gone)
+        for gone in set(self._restoring) - self._assigned:
+            self._restoring.pop(gone).cancel()
+            self._keeper.forget(gone)
+        for partition in sorted(self._assigned & set(self._owned)):
+            self.reader.seek(self._topics.events, partition, self._owned[partition].state.next_offset)
+
+    def _drop(self, partition: int) -> None:
+        del self._owned[partition]
+        self._ticks.forget(partition)
+        self._keeper.forget(partition)
 
     async def on_revoked(self, places: set[tuple[str, int]]) -> None:
         """Partitions may go: their state is kept until it is known whether they come back."""
@@ -104,7 +119,7 @@ class Pipeline:
         missing = self._assigned - set(self._owned)
         restoring = [owned for owned in self._owned.values() if owned.restoring]
         if not missing and not restoring:
-            return {}
+            return {"checkpoints": self._keeper.trouble} if self._keeper.trouble else {}
         left = sum(owned.restore_until - owned.state.next_offset for owned in restoring)
         return {"restore": f"{len(missing) + len(restoring)} of {len(self._assigned)} partitions are being restored, {left} records to go"}
 
@@ -129,50 +144,104 @@ class Pipeline:
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
             if self._time.monotonic() - told_at > TELEMETRY_S:
                 told_at = self._time.monotonic()
+                _spare_the_state()
                 await self._tell(self.reader)
 
+    async def stop(self) -> None:
+        """Leave in good order: a last checkpoint, if all that was folded is said."""
+        for task in self._restoring.values():
+            task.cancel()
+        try:
+            if not self._verdicts and not self._quarantined:
+                self._keeper.take(self._states(), await self._output())
+        except (LogUnavailable, OSError) as wrong:
+            self._log.warning("no checkpoint at the end", detail=str(wrong))
+        await self._keeper.close()
+
     async def _turn(self, reader: GroupReader) -> None:
-        await self._restore_new(reader)
+        self._restore_new(reader)
         by_partition: dict[int, list[Record]] = {}
         for record in await reader.fetch(await self._tick(), FETCH_RECORDS):
             by_partition.setdefault(record.partition, []).append(record)
         for number, batch in by_partition.items():
-            owned = self._owned.get(number)  # none: it came with a rebalance of this very moment, and will be read from its beginning
+            owned = self._owned.get(number)  # none: it is being restored, and will be read from where that ends
             if owned is not None and not self._strayed(reader, owned, batch[0]):
                 await self._fold(owned, batch)
         await self._emit()
+        if self._keeper.is_due(self._states()):
+            output = await self._output()
+            if not self._verdicts and not self._quarantined:
+                self._keeper.take(self._states(), output)
+
+    def _states(self) -> dict[int, Partition]:
+        """The partitions of which checkpoints are taken; what is on its way to the log's end counts too."""
+        return {number: owned.state for number, owned in self._owned.items() if not owned.restoring}
+
+    async def _output(self) -> dict[str, dict[int, int]]:
+        """Where output that is said from now on will stand. Raises LogUnavailable."""
+        topics = (self._topics.breaches, self._topics.quarantine)
+        return {topic: {number: end for number, (_, end) in (await self._scanner.bounds(topic)).items()} for topic in topics}
 
     # -- restoring -----------------------------------------------------------------------------------------------
 
-    async def _restore_new(self, reader: GroupReader) -> None:
-        """Prepare partitions that were just assigned: read back the own output, note where the log ends now."""
-        new = self._assigned - set(self._owned)
-        if not new:
-            return
+    def _restore_new(self, reader: GroupReader) -> None:
+        """Begin to restore partitions that were just assigned, or that another had meanwhile. Raises WouldFoldDifferently."""
+        for number in self._keeper.lost & set(self._owned):
+            self._drop(number)
+        for number, task in list(self._restoring.items()):
+            if task.done():
+                del self._restoring[number]
+                if not task.cancelled():
+                    task.result()
+        for number in self._assigned - set(self._owned) - set(self._restoring):
+            self._restoring[number] = asyncio.ensure_future(self._restore(reader, number))
+
+    async def _restore(self, reader: GroupReader, number: int) -> None:
+        """Bring a partition to where it can be folded on. Raises WouldFoldDifferently."""
+        since, backoff = self._time.monotonic(), BACKOFF_S
+        while True:
+            try:
+                state, until, emitted, quarantined = await self._load(number)
+                break
+            except (LogUnavailable, CheckpointsUnavailable) as wrong:
+                self._log.warning("a partition waits to be restored", partition=number, detail=str(wrong), retry_in_s=backoff)
+                await self._time.sleep(backoff)
+                backoff = min(backoff * 2, BACKOFF_MAX_S)
+        if number in self._assigned:
+            self._owned[number] = _Owned(state, until, emitted, quarantined, since)
+            reader.seek(self._topics.events, number, state.next_offset)
+            self._log.info(
+                "partition restoring", partition=number, offset=state.next_offset, until=until, statements_read_back=len(emitted)
+            )
+
+    async def _load(self, number: int) -> tuple[Partition, int, set[str], set[bytes]]:
+        """(state, where the log ends, verdicts and places said since): the checkpoint, if there is one."""
+        checkpoint = (await self._keeper.acquire(number)).checkpoint
         log = await self._scanner.bounds(self._topics.events)
         self.count = len(log)
-        for number in sorted(new):
-            if number not in log:
-                raise LogUnavailable(f"{self._topics.events}/{number}: where it begins and ends is not known yet")
-            if log[number][0] > 0:
-                raise WouldFoldDifferently(
-                    f"the log no longer reaches back: {self._topics.events}/{number} begins at offset {log[number][0]}, so its state "
-                    "cannot be rebuilt. Bring the older records back from the archive into new topics (SLAWATCH_TOPIC_EVENTS, _BREACHES), "
-                    "and keep them: retention.ms=-1"
-                )
+        if number not in log:
+            raise LogUnavailable(f"{self._topics.events}/{number}: where it begins and ends is not known yet")
+        begin, end = log[number]
+        offset = 0 if checkpoint is None else checkpoint.offset
+        if begin > offset or end < offset:
+            raise WouldFoldDifferently(
+                f"the log does not reach back: {self._topics.events}/{number} holds offsets {begin} to {end}, and its state "
+                f"has to go on from {offset}. If older records are gone, bring them back from the archive into new topics "
+                "(SLAWATCH_TOPIC_EVENTS, _BREACHES), and keep them: retention.ms=-1. If the topic was made anew, run `slawatch checkpoints forget`"
+            )
+        state = Partition(number, self._clock, self._max_skew, self._bundles, len(log))
+        if checkpoint is not None:
+            await self._keeper.restore(state, checkpoint)
         emitted: set[str] = set()
         quarantined: set[bytes] = set()
-        if any(log[number][1] for number in new):
-            await self._read_back(new, len(log), emitted, quarantined)
-        now = self._time.monotonic()
-        for number in sorted(new & self._assigned):  # some may have gone again meanwhile
-            state = Partition(number, self._clock, self._max_skew, self._bundles, len(log))
-            self._owned[number] = _Owned(state, log[number][1], emitted, quarantined, now)
-            reader.seek(self._topics.events, number, 0)
-        self._log.info("partitions restoring", partitions=len(new), statements_read_back=len(emitted))
+        if end > offset:
+            await self._read_back(number, len(log), {} if checkpoint is None else checkpoint.output, emitted, quarantined)
+        return state, end, emitted, quarantined
 
-    async def _read_back(self, new: set[int], partitions: int, emitted: set[str], quarantined: set[bytes]) -> None:
-        """Note what was said before of these partitions, by this evaluator or another."""
+    async def _read_back(
+        self, number: int, partitions: int, since: dict[str, dict[int, int]], emitted: set[str], quarantined: set[bytes]
+    ) -> None:
+        """Note what was said of a partition since its checkpoint, by this evaluator or another."""
 
         def verdicts(records: Iterable[Record]) -> None:
             emitted.update(name for record in records if (name := verdict_id(record)) is not None)
@@ -182,11 +251,24 @@ class Pipeline:
 
         output = await self._scanner.bounds(self._topics.breaches)
         self._same_partitions = len(output) == partitions
-        for number, (first, end) in sorted(output.items()):
-            if number in new or not self._same_partitions:
-                await self._scanner.scan(self._topics.breaches, number, first, end, verdicts)
-        for number, (first, end) in sorted((await self._scanner.bounds(self._topics.quarantine)).items()):
-            await self._scanner.scan(self._topics.quarantine, number, first, end, places)
+        mine = {number: output[number]} if self._same_partitions else output
+        await self._scan(self._topics.breaches, mine, since, verdicts)
+        await self._scan(self._topics.quarantine, await self._scanner.bounds(self._topics.quarantine), since, places)
+
+    async def _scan(
+        self,
+        topic: str,
+        bounds: dict[int, tuple[int, int]],
+        since: dict[str, dict[int, int]],
+        on_records: Callable[[list[Record]], None],
+    ) -> None:
+        for partition, (begin, end) in sorted(bounds.items()):
+            start = since.get(topic, {}).get(partition, 0)
+            if begin > start:
+                self._log.warning(
+                    "output since the checkpoint is gone: it may be said again, with the same ids", topic=topic, partition=partition
+                )
+            await self._scanner.scan(topic, partition, max(begin, start), end, on_records)
 
     def _strayed(self, reader: GroupReader, owned: _Owned, first: Record) -> bool:
         """Whether records begin beyond what is to be folded: read from there, once. A gap that is still there is the log's own."""
@@ -237,8 +319,10 @@ class Pipeline:
         """Append what is queued."""
         for topic, queue in ((self._topics.breaches, self._verdicts), (self._topics.quarantine, self._quarantined)):
             while queue:
+                failpoint("before-emit")
                 await self._append(topic, queue[:EMIT_RECORDS])
                 del queue[:EMIT_RECORDS]
+                failpoint("after-emit")
 
     async def _append(self, topic: str, entries: Sequence[Entry]) -> None:
         """Try for as long as the broker is away: going on without would lose verdicts."""
@@ -305,6 +389,7 @@ class Pipeline:
         """Telemetry: gauges, and the group's committed offsets; it also shows whether the broker answers."""
         owned, now = list(self._owned.values()), self._time.monotonic()
         self._metrics.partitions.set(len(owned))
+        self._metrics.checkpoint_age.set(self._keeper.age(self._states()))
         self._metrics.restoring.set(sum(o.restoring for o in owned) + len(self._assigned - set(self._owned)))
         self._metrics.log_time.set(max((o.state.arrival for o in owned), default=0) / 1000)
         self._metrics.held.set(sum(o.state.engine.held for o in owned))
@@ -327,3 +412,9 @@ class Pipeline:
     def _pulse_age(self, owned: _Owned, now: float) -> float:
         last, broker_time = owned.state.engine.last_pulse, self._ticks.broker_time(owned.state.number, now)
         return 0 if last is None or broker_time is None else max(broker_time - last, 0) / 1000
+
+
+def _spare_the_state() -> None:
+    """Collect what is young, and let the collector look at nothing else again: a state of millions of objects holds no garbage."""
+    gc.collect(1)
+    gc.freeze()

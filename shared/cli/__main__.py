@@ -2,7 +2,7 @@
 
 import typer
 
-from shared.cli import access, agreements, calendar, check, diff, explain, log, notify, quarantine, replay, stack
+from shared.cli import access, agreements, calendar, check, checkpoints, diff, explain, log, notify, quarantine, replay, stack
 
 app = typer.Typer(
     name="slawatch",
@@ -24,6 +24,7 @@ app.add_typer(access.tokens, name="tokens")
 app.add_typer(access.accounts, name="accounts")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(notify.app, name="notify")
 app.command()(stack.up)
 app.command()(stack.serve)

@@ -57,7 +57,9 @@ class Settings(BaseModel):
     environment: str = Field("local", pattern=r"^[a-z0-9]{1,12}$", description="name of this installation, part of every key")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level that is logged")
     failpoint: str = Field(
-        "", pattern=r"^[a-z]+(-[a-z]+)*(:[1-9][0-9]*)?$", description="for tests: the named place where the process is to die, as `name:passing`"
+        "",
+        pattern=r"^[a-z]+(-[a-z]+)*(:[1-9][0-9]*)?$",
+        description="for tests: the named place where the process is to die, as `name:passing`",
     )
     max_skew_s: float = Field(300, ge=0, description="how far ahead of its arrival an event's time may lie")
     max_event_bytes: int = Field(1_000_000, ge=1_000, description="largest event, in bytes")

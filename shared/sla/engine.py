@@ -104,7 +104,7 @@ _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
 
 
 class Enacted(NamedTuple):
-    """An activation that was folded. `ordinal` 0: it holds since ever; `since`: the instant from which it rules what is counted in windows."""
+    """An activation that was folded. `ordinal` 0: it holds since ever; `since`: from when on it rules what is counted in windows."""
 
     id: str
     bundle: Bundle
@@ -732,7 +732,9 @@ class Engine:
 
     def case_lines(self) -> Iterator[CaseLine]:
         """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle."""
-        yield from sorted(self.clocks(), key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle))
+        yield from sorted(
+            self.clocks(), key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle)
+        )
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""

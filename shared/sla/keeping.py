@@ -1,6 +1,6 @@
 """An engine's state as bytes, and back: what a checkpoint holds. Pure; the bytes are kept elsewhere.
 
-    engine ──pieces()──►  head | cases of a desk | cases … | books of desks | timers  ──restore()──►  an engine that goes on the same
+    engine ──blocks()──►  head | cases of a desk | cases … | books of desks | timers  ──Restoring──►  an engine that goes on the same
 
 Whatever follows from the agreements (rules, calendars, targets) is not written down but named by where it stands in the promises,
 which the activations in the head bring back. Only this module's own classes are read, so bytes from elsewhere can run nothing.
@@ -8,6 +8,8 @@ which the activations in the head bring back. Only this module's own classes are
 
 import io
 import pickle
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import islice
@@ -21,7 +23,9 @@ from shared.sla.engine import Case, Desk, Enacted, Engine, Lane, Vendor
 from shared.sla.evidence import Evidence
 from shared.sla.timers import Fired
 
-CASES_MAX: Final = 5_000  # in a piece: what is read or written at once
+CASES_MAX: Final = 2_000  # in a piece: what is read or written at once
+_BLOCK_BYTES: Final = 1 << 20  # pieces are packed together until a block is so large
+_LENGTH: Final = struct.Struct(">I")
 _ATOMS: Final = (str, int, float, bytes, bool, Enum, type(None))
 _LEAVES: Final = (Calendar, Zone, msgspec.Struct)  # named, but not looked into: calendars compile themselves as they are asked
 _ALLOWED: Final = frozenset(
@@ -145,7 +149,7 @@ class _Reader(pickle.Unpickler):
 def _write(content: Any, reducers: dict[type, Callable[[Any], Any]]) -> bytes:
     out = io.BytesIO()
     pickler = pickle.Pickler(out, protocol=pickle.HIGHEST_PROTOCOL)
-    pickler.dispatch_table = reducers  # type: ignore[assignment]  # a plain dict will do
+    pickler.dispatch_table = reducers
     pickler.dump(content)
     return out.getvalue()
 
@@ -153,8 +157,20 @@ def _write(content: Any, reducers: dict[type, Callable[[Any], Any]]) -> bytes:
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def pieces(engine: Engine) -> Iterator[bytes]:
-    """The state, piece by piece; nothing may be folded meanwhile. Small enough that one can be read between two breaths."""
+def blocks(engine: Engine) -> Iterator[bytes]:
+    """The state, as packed blocks; nothing may be folded meanwhile."""
+    block: list[bytes] = []
+    size = 0
+    for piece in _pieces(engine):
+        block += [_LENGTH.pack(len(piece)), piece]
+        size += len(piece)
+        if size >= _BLOCK_BYTES:
+            yield zlib.compress(b"".join(block), 1)
+            block, size = [], 0
+    yield zlib.compress(b"".join(block), 1)
+
+
+def _pieces(engine: Engine) -> Iterator[bytes]:
     vendors = [(name, vendor.aside, list(vendor.desks)) for name, vendor in sorted(engine.vendors.items())]
     lanes = [(name, lane.seen, lane.timers.door) for name, lane in _lanes(engine)]
     yield _write(_Head(engine.clock, engine.enacted, engine.tallies, engine.superseded, vendors, lanes), {})
@@ -218,25 +234,41 @@ def _name_of(engine: Engine, book: Any) -> Name | None:
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
-def restore(engine: Engine, written: Iterable[bytes]) -> Iterator[int]:
-    """Bring an engine, new but for its standing agreements, to the state written; yields between pieces how many cases were read so far.
+class Restoring:
+    """Brings an engine, new but for its standing agreements, to a state that was written. `cases`: how many were read so far."""
 
-    Raises Unreadable.
-    """
-    names: _Names | None = None
-    cases = 0
-    for piece in written:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._names: _Names | None = None
+        self.cases = 0
+
+    def read(self, block: bytes) -> Iterator[None]:
+        """Take in the next block; there may be a breath between its pieces. Raises Unreadable."""
         try:
-            content = _Reader(piece, names).load()
+            whole = zlib.decompress(block)
+        except zlib.error as wrong:
+            raise Unreadable(f"a block of a checkpoint cannot be unpacked: {wrong}") from wrong
+        at = 0
+        while at < len(whole):
+            (length,) = _LENGTH.unpack_from(whole, at)
+            at += _LENGTH.size
+            self._take(whole[at : at + length])
+            at += length
+            yield
+
+    def _take(self, piece: bytes) -> None:
+        engine = self._engine
+        try:
+            content = _Reader(piece, self._names).load()
         except (pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError) as wrong:
             raise Unreadable(f"a piece of a checkpoint cannot be read: {wrong!r}") from wrong
         match content:
             case _Head():
                 _restore_head(engine, content)
-                names = _Names(engine)
+                self._names = _Names(engine)
             case _Cases():
                 _restore_cases(engine, content)
-                cases += len(content.cases)
+                self.cases += len(content.cases)
             case _Books(vendor, service, first, books):
                 desk = engine.vendors[vendor].desks[service]
                 desk.first, desk.books = first, books
@@ -244,7 +276,6 @@ def restore(engine: Engine, written: Iterable[bytes]) -> Iterator[int]:
                 _restore_timers(engine, content)
             case _:
                 raise Unreadable(f"a checkpoint holds no {type(content).__name__}")
-        yield cases
 
 
 def _restore_head(engine: Engine, head: _Head) -> None:
@@ -295,4 +326,5 @@ def _who(engine: Engine, name: Name) -> Any:
     desk = engine.vendors[str(vendor)].desks[str(service)]
     if case is None:
         return desk.books[place]  # type: ignore[index]  # a party book's key
-    return desk.cases[str(case)] if place is None else desk.cases[str(case)].books[place]  # type: ignore[index]  # a place
+    found = desk.cases[str(case)]
+    return found.books[place] if isinstance(place, int) else found

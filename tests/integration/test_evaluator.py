@@ -102,8 +102,16 @@ class Site(Installation):
             environment = self.environment | {"SLAWATCH_EVALUATOR_PORT": str(self.ports[name])}
             self._running[name] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
+    def terminate(self, name: str) -> None:
+        """SIGTERM; it has ended in good order within 5 seconds."""
+        process = self._running.pop(name)
+        process.terminate()
+        assert process.wait(5) == 0
+
     async def until_owned(self, partitions: dict[str, float]) -> None:
         """Once each evaluator says that it owns so many partitions."""
+        for name in partitions:
+            await self.ready(name)
         until = time.monotonic() + 30
         while (owned := {name: await self.metric(name, "slawatch_partitions_owned") for name in partitions}) != partitions:
             assert time.monotonic() < until, f"the partitions are not shared: {owned}"
@@ -240,5 +248,124 @@ async def test_clocks_are_shown_to_whom_they_concern(site: Site) -> None:
     assert {line["state"] for line in everything["clocks"]} == {"breached"}
     (one,) = (await ask(site.token, case="c2")).json()["clocks"]
     assert (one["case"], one["objective"]) == ("c2", "done")
-    assert (await ask(site.token, state="met")).json() == {"clocks": [], "total": 0}
+    assert (await ask(site.token, state="met")).json() == {"clocks": [], "total": 0, "next": None, "elsewhere": []}
+    assert (await ask(site.token, state="nonsense")).status_code == 422
+    paged, cursor = [], None
+    for left in (2, 1, 0):
+        page = (await ask(site.token, limit="1", **({} if cursor is None else {"cursor": cursor}))).json()
+        paged += page["clocks"]
+        cursor = page["next"]
+        assert (len(page["clocks"]), page["total"], cursor is None) == (1, 3, left == 0)
+    assert paged == everything["clocks"]
+    assert (await ask(site.token, cursor="nonsense")).status_code == 400
     assert (await ask(site.token, limit="0")).status_code == 422
+
+
+async def test_another_evaluator_says_who_has_a_vendor(site: Site) -> None:
+    await site.start(["evaluator"])
+    site.another("second")
+    await site.until_owned({"evaluator": PARTITIONS / 2, "second": PARTITIONS / 2})
+    await site.open("c1", "c2", "c3", "c4", "c5", "c6")
+    await site.until_said(6)
+    headers = {"authorization": f"Bearer {site.token}"}
+    addresses = {name: site.url(name, "").rstrip("/") for name in ("evaluator", "second")}
+    seen = Counter[str]()
+    for vendor in sorted({str(record.key, "utf-8") for record in await site.read("breaches") if record.key}):
+        answers = {
+            name: await site.http.get(site.url(name, "/v1/clocks"), params={"vendor": vendor}, headers=headers) for name in addresses
+        }
+        (owner,) = (name for name, answer in answers.items() if answer.status_code == 200)
+        (other,) = (name for name in answers if name != owner)
+        assert answers[owner].json()["total"] > 0
+        assert (answers[other].status_code, answers[other].json()["owner"]) == (421, addresses[owner])
+        seen[owner] += 1
+    for name, (address,) in {"evaluator": [addresses["second"]], "second": [addresses["evaluator"]]}.items():
+        assert (await site.http.get(site.url(name, "/v1/clocks"), headers=headers)).json()["elsewhere"] == [address]
+    assert set(seen) == set(addresses)
+
+
+async def test_topics_that_would_make_verdicts_wrong_end_it_with_what_mends_them(site: Site, kafka: str) -> None:
+    await ensure(site.options, [Topic(f"{site.word}.stamped", PARTITIONS, 1, {"message.timestamp.type": "CreateTime"})])
+    site.environment["SLAWATCH_TOPIC_EVENTS"] = f"{site.word}.stamped"
+    site.launch("evaluator")
+    assert await asyncio.to_thread(site._running["evaluator"].wait, 30) != 0
+    said = (site.directory / "evaluator.log").read_text("utf-8")
+    assert f"--entity-name {site.word}.stamped --add-config message.timestamp.type=LogAppendTime" in said
+    site.environment["SLAWATCH_CLOCK"] = "event"
+    await site.start(["evaluator"])  # a backfill takes any
+
+
+async def test_clocks_are_counted_by_state(site: Site) -> None:
+    await site.start(["evaluator"])
+    await site.append(*(site.event(case, "opened") for case in ("c1", "c2", "c3")), site.event("c1", "done"))
+    await site.until_said(3)
+    until = time.monotonic() + 10
+    while True:
+        text = (await site.http.get(site.url("evaluator", "/metrics"))).text
+        found = {
+            line.split('state="')[1].split('"')[0]: float(line.split()[-1]) for line in text.splitlines() if "slawatch_clocks{" in line
+        }
+        if found == {"met": 1, "breached": 2}:
+            break
+        assert time.monotonic() < until, found
+        await asyncio.sleep(0.2)
+
+
+async def test_what_was_quarantined_is_shown_and_tried_again_once(site: Site) -> None:
+    await site.start(["evaluator"])
+    early = site.event("c1", "opened", datetime.now(UTC) + timedelta(minutes=10))
+    await site.append(early, Entry(VENDORS[0].encode(), b"rubbish"))
+    until = time.monotonic() + 20
+    while len(await site.read("quarantine")) < 2:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.2)
+
+    async def slawatch(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "shared.cli", "quarantine", *arguments]
+        return await asyncio.to_thread(subprocess.run, command, env=site.environment, capture_output=True, text=True, check=False)
+
+    listed = (await slawatch("list")).stdout
+    assert "future" in listed
+    assert "NotAnEvent" in listed
+    (place,) = (line.split()[0] for line in listed.splitlines() if "future" in line)
+    shown = (await slawatch("show", place)).stdout
+    assert '"id":"c1-opened"' in shown
+    assert "slw-reason: future" in shown
+    assert (await slawatch("show", "3/999")).returncode == 1
+
+    assert "1 redriven, 0 left" in (await slawatch("redrive", "--all", "--reason", "future")).stderr
+    (again,) = (record for record in await site.read("events") if record.header("slw-redriven") is not None)
+    assert (again.key, again.value, again.header("slw-redriven")) == (early.key, early.value, place.encode())
+    assert again.header("slw-reason") is None
+    assert "redriven:" in (await slawatch("show", place)).stdout
+    assert "0 redriven, 0 left" in (await slawatch("redrive", "--all", "--vendor", str(early.key, "utf-8"), "--reason", "nothing")).stderr
+    until = time.monotonic() + 20
+    while len([line for line in (await slawatch("list", "--reason", "future")).stdout.splitlines() if "future" in line]) < 2:
+        assert time.monotonic() < until, "its time still lies ahead, so it comes back"
+        await asyncio.sleep(0.2)
+
+
+async def test_a_successor_goes_on_from_the_checkpoint_and_says_nothing_twice(site: Site) -> None:
+    await site.start(["evaluator"])
+    await site.open("c1", "c2", "c3")
+    await site.until_said(3)
+    await site.append(site.event("late", "opened", datetime.now(UTC) + timedelta(seconds=4)))
+    site.terminate("evaluator")
+    await site.start(["evaluator"])
+    log = [msgspec.json.decode(line) for line in (site.directory / "evaluator.log").read_bytes().splitlines() if line.startswith(b"{")]
+    assert sum(line["offset"] for line in log if line["event"] == "partition restoring") >= 3, "it goes on, and does not begin anew"
+    assert any(line["cases_read"] for line in log if line["event"] == "checkpoint")
+    said = await site.until_said(4)
+    assert set(said.values()) == {1}
+
+
+async def test_a_checkpoint_of_other_rules_is_refused_with_the_way_out(site: Site) -> None:
+    await site.start(["evaluator"])
+    await site.open("c1")
+    await site.until_said(1)
+    site.terminate("evaluator")
+    terms = site.directory / "terms.yaml"
+    terms.write_text(TERMS.replace("within: 2s", "within: 3s"), "utf-8")
+    site.another("other")
+    assert site._running["other"].wait(60) != 0
+    assert "slawatch checkpoints forget" in (site.directory / "other.log").read_text("utf-8")

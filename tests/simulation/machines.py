@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from services.evaluator.keeper import Keeper
 from services.evaluator.metrics import Metrics
 from services.evaluator.pipeline import Pipeline, Topics
+from shared.adapters.memory.checkpoints import MemoryCheckpoints, MemorySnapshots
 from shared.adapters.memory.log import MemoryGroupReader, MemoryLog, MemoryScanner
+from shared.ports.checkpoints import Acquired, Checkpoint, CheckpointsUnavailable
 from shared.ports.log import Appended, Entry, LogUnavailable, Record
 from shared.sla.terms import Bundle
 from tests.simulation.virtual import Clock
@@ -111,10 +114,47 @@ class Scanner(MemoryScanner):
         await super().scan(topic, partition, start, end, on_records)
 
 
+class Store:
+    """Checkpoints at the end of such a line: a call may fail, be slow, or end the process before or after it was done."""
+
+    def __init__(self, checkpoints: MemoryCheckpoints, line: Line) -> None:
+        self._checkpoints, self._line = checkpoints, line
+
+    async def _way(self) -> None:
+        await self._line.way()
+        if self._line.fate(0) is not None:
+            raise CheckpointsUnavailable("the database is away")
+
+    async def acquire(self, partition: int) -> Acquired:
+        await self._way()
+        acquired = await self._checkpoints.acquire(partition)
+        await self._way()
+        return acquired
+
+    async def blocks(self, partition: int) -> AsyncIterator[bytes]:
+        await self._way()
+        async for block in self._checkpoints.blocks(partition):
+            yield block
+
+    async def save(self, partition: int, epoch: int, checkpoint: Checkpoint, blocks: AsyncIterator[bytes]) -> None:
+        await self._way()
+        await self._checkpoints.save(partition, epoch, checkpoint, blocks)
+        await self._way()
+
+
 class Machine:
     """One evaluator's machine: its process can be started, killed, stopped by a signal and continued, or ended in good order."""
 
-    def __init__(self, log: MemoryLog, random: Random, trouble: Trouble, clock: Clock, bundles: Sequence[tuple[str, Bundle]]) -> None:
+    def __init__(
+        self,
+        log: MemoryLog,
+        random: Random,
+        trouble: Trouble,
+        clock: Clock,
+        bundles: Sequence[tuple[str, Bundle]],
+        checkpoints: MemoryCheckpoints,
+    ) -> None:
+        self._checkpoints = checkpoints
         self._log, self._random, self._trouble, self._bundles = log, random, trouble, bundles
         self._clock = clock
         self._running: asyncio.Task[None] | None = None
@@ -131,6 +171,8 @@ class Machine:
         clock = Clock(self._clock.wall(), 1 + self._random.uniform(-self._trouble.drift, self._trouble.drift), line.gate)
         scanner = Scanner(self._log)
         scanner.line = line
+        metrics = Metrics()
+        keeper = Keeper(Store(self._checkpoints, line), MemorySnapshots(), clock, metrics, fingerprint="rules", layout="code")
         pipeline = Pipeline(
             topics=Topics(EVENTS, BREACHES, QUARANTINE),
             clock="log",
@@ -139,7 +181,8 @@ class Machine:
             writer=Writer(self._log, line),
             scanner=scanner,
             time=clock,
-            metrics=Metrics(),
+            metrics=metrics,
+            keeper=keeper,
             idle=IDLE_S,
         )
         reader = Reader(self._log, [EVENTS], GROUP, on_assigned=pipeline.on_assigned, on_revoked=pipeline.on_revoked)
@@ -179,6 +222,7 @@ class Machine:
         if self._running is not None and not self._running.done():
             self._running.cancel()
             await self._broker()
+            await self.pipeline.stop()
             await self._reader.stop()
 
     async def _expel(self, reader: Reader, seconds: float, only_while: Line | None = None) -> None:

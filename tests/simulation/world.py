@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from random import Random
 
+from shared.adapters.memory.checkpoints import MemoryCheckpoints
 from shared.adapters.memory.log import MemoryLog
 from shared.language import bundles, load_text
 from shared.language.loading import Loaded
@@ -61,7 +62,9 @@ class World:
             self.trouble = Trouble()
         self.own_line = Line(self.random, self.trouble_of_the_door(), lambda: None)
         self.door = Door(Writer(self.log, self.own_line), self.random.random() < 0.7, PARTITIONS, self.broker_clock)
-        self.machines = [Machine(self.log, self.random, self.trouble, Clock(NOON), named) for _ in range(self.random.choice([1, 2, 2, 3]))]
+        self.checkpoints = MemoryCheckpoints()
+        count = self.random.choice([1, 2, 2, 3])
+        self.machines = [Machine(self.log, self.random, self.trouble, Clock(NOON), named, self.checkpoints) for _ in range(count)]
         self.vendors = [self._vendor(f"vendor-{n}") for n in range(self.random.randint(2, 5))]
 
     def trouble_of_the_door(self) -> Trouble:

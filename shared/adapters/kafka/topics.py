@@ -60,6 +60,9 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
         raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
     finally:
         await admin.close()
+    unknown = sorted(set(wanted) - set(counts))
+    if unknown:
+        raise LogUnavailable(f"topics {', '.join(unknown)} are not known yet: they may have been made this very moment")
     wrong_ones: list[str] = []
     for resource in (resource for answer in answers for resource in answer.resources):
         name, has = resource[3], {entry[0]: entry[1] for entry in resource[4]}
