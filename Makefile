@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help install dev run test test-slow nightly mutation bench check lint formatting types imports format reference lock lock-kafka clean
+.PHONY: help install dev run test test-slow nightly chaos mutation bench check lint formatting types imports format reference lock lock-kafka clean
 
 help:  ## show this
 	@echo "make TARGET, where TARGET is one of"
@@ -41,6 +41,9 @@ test-slow: dev  ## the tests that take minutes
 
 nightly: dev  ## the tests that take long: many seeds, whole archives
 	@$(BIN)/python -m pytest -v -m nightly --timeout 7200 $(ARGS)
+
+chaos: dev  ## every fault twenty times on a stack of its own, under load, and the table; ARGS="--fault 'broker killed' --runs 1" narrows
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 mutation: dev  ## plant faults into a copy of the engine; each must turn tests red
 	@$(BIN)/python -m tests.mutation

@@ -34,7 +34,7 @@ class Shares:
     def __init__(
         self, owned: Callable[[], dict[int, Partition]], count: Callable[[], int | None], owners: Callable[[], Awaitable[dict[int, str]]]
     ) -> None:
-        """`count`: of all partitions, None while it is not known or vendors may be anywhere (event mode); `owners`: addresses by partition."""
+        """`count`: of all partitions, None while unknown, or vendors may be anywhere (event mode); `owners`: addresses by partition."""
         self.owned, self._count, self._owners = owned, count, owners
 
     async def owner_of(self, vendor: str) -> str | None:

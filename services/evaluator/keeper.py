@@ -74,8 +74,8 @@ class Keeper:
             raise WouldFoldDifferently(
                 f"partition {partition} has a checkpoint of other rules: another clock mode (SLAWATCH_CLOCK), another version of the "
                 "rules, or other agreements or calendars (holiday and time zone data included) in SLAWATCH_AGREEMENTS. Going on could "
-                "change verdicts. Give every evaluator the same version and settings; change agreements with `slawatch agreements apply`; or, to "
-                "fold the whole log anew by the present rules, stop the evaluators and run `slawatch checkpoints forget`"
+                "change verdicts. Give every evaluator the same version and settings; change agreements with `slawatch agreements apply`; "
+                "or, to fold the whole log anew by the present rules, stop the evaluators and run `slawatch checkpoints forget`"
             )
         if checkpoint.layout != self._layout:
             self._log.info("the checkpoint is of other code: the log is folded from its beginning", partition=partition)

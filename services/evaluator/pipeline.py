@@ -227,7 +227,8 @@ class Pipeline:
             raise WouldFoldDifferently(
                 f"the log does not reach back: {self._topics.events}/{number} holds offsets {begin} to {end}, and its state "
                 f"has to go on from {offset}. If older records are gone, bring them back from the archive into new topics "
-                "(SLAWATCH_TOPIC_EVENTS, _BREACHES), and keep them: retention.ms=-1. If the topic was made anew, run `slawatch checkpoints forget`"
+                "(SLAWATCH_TOPIC_EVENTS, _BREACHES), and keep them: retention.ms=-1. If the topic was made anew, run "
+                "`slawatch checkpoints forget`"
             )
         state = Partition(number, self._clock, self._max_skew, self._bundles, len(log))
         if checkpoint is not None:

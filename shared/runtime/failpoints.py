@@ -1,5 +1,6 @@
-"""Named places where a test lets a process die: `SLAWATCH_FAILPOINT=before-emit` ends it there as kill -9 would, `before-emit:3` at the third passing.
+"""Named places where a test lets a process die.
 
+`SLAWATCH_FAILPOINT=before-emit` ends it there as kill -9 would, `before-emit:3` at the third passing.
 Without the variable (always, outside tests) a failpoint is one comparison.
 """
 

@@ -1,110 +1,244 @@
-"""Decode and fold in process, one core, no Kafka: events of cases with four priorities, pauses, lateness, disorder and duplicates."""
+"""In process, one core, no Kafka: decode and fold beside what the naive loop does of it, memory, and what growth costs."""
 
 import gc
-import json
-import random
-import resource
+import heapq
+import tempfile
 import time
-from typing import Any
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from random import Random
+from statistics import median
 
+import msgspec
 from rich.console import Console
 
 from shared.language import bundles, load_text
 from shared.sla.engine import Engine
 from shared.wire import events
+from shared.wire.verdicts import encode, verdict_of
+from tests.bench import job
+from tests.bench.apart import apart, resident
 
-CASES = 50_000
-OPEN_CLOCKS = 200_000
-AGREEMENT = """
-apiVersion: slawatch/v1
-kind: Agreement
-name: bench
-vendor: "*"
-grace: 5s
-objectives:
-  - name: resolved
-    kind: deadline
-    start: case.opened
-    pause: case.paused
-    resume: case.resumed
-    stop: case.resolved
-    targets:
-      - {when: 'data.priority == "P1"', within: 15m}
-      - {when: 'data.priority == "P2"', within: 1h}
-      - {when: 'data.priority == "P3"', within: 4h}
-      - {within: 24h}
-"""
-BASE = 1_772_323_200
+BUDGETS_MS = {"P1": 15 * 60_000, "P2": 3_600_000, "P3": 4 * 3_600_000, "P4": 24 * 3_600_000}
+BASE = 1_772_323_200  # 2026-03-01
+BASE_MS = BASE * 1000
+GROWTH_EVENTS = 60_000
 
 
-def _event(rng: random.Random, at: float, kind: str, case: int, priority: str) -> tuple[float, bytes]:
-    instant = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(BASE + at)) + f".{int(at * 1000) % 1000:03d}Z"
-    vendor = f"v{case % 60:03d}"
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": f"{rng.getrandbits(128):032x}",
-        "source": f"/vendors/{vendor}",
-        "type": f"case.{kind}",
-        "subject": f"{vendor}-{case}",
-        "time": instant,
-        "vendor": vendor,
-        "service": "helpdesk",
-        "data": {"vendor": vendor, "case": f"{vendor}-{case}", "priority": priority},
-    }
-    return at + rng.random() * 5, json.dumps(event, separators=(",", ":")).encode()
+class _Data(msgspec.Struct, gc=False):
+    vendor: str
+    case: str
+    priority: str
 
 
-def workload(cases: int, seed: int) -> list[bytes]:
-    """Records in order of arrival; up to 5 s of disorder, 1 % duplicates."""
-    rng, made = random.Random(seed), []
-    budgets = {"P1": 900, "P2": 3_600, "P3": 14_400, "P4": 86_400}
+class _Event(msgspec.Struct, gc=False):
+    type: str
+    time: datetime
+    data: _Data
+
+
+def event_of(at: float, kind: str, case: int, priority: str = "P4", vendor: str | None = None) -> bytes:
+    """An event of the job's shape (340 bytes); `at` in s after the base."""
+    whole = int(at)
+    instant = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(BASE + whole)) + f".{int((at - whole) * 1000):03d}Z"
+    vendor, name = vendor or f"v{case % 60:03d}", f"{case:08d}"
+    return (
+        f'{{"specversion":"1.0","id":"{kind[:2]}{case:010x}-7d1c-4c0e-9a52-1f6e0b3a9c77","source":"/vendors/{vendor}","type":"case.{kind}",'
+        f'"subject":"{vendor}-2026-{name}","time":"{instant}","vendor":"{vendor}","service":"helpdesk",'
+        f'"datacontenttype":"application/json","data":{{"vendor":"{vendor}","service":"helpdesk","case":"{vendor}-2026-{name}",'
+        f'"priority":"{priority}"}}}}'
+    ).encode()
+
+
+def own_events(cases: int, seed: int) -> list[bytes]:
+    """The same kind of history as the job's: in order of arrival, up to 5 s of disorder, 1 % duplicates. Where the job is not there."""
+    rng, made, numbers = Random(seed), list[tuple[float, int, bytes]](), count()
     for case in range(cases):
-        start, priority = rng.random() * 172_800, rng.choices(list(budgets), (10, 20, 30, 40))[0]
-        budget, timeline = budgets[priority], [(start, "opened")]
-        pause = 0.0
+        start, priority = rng.random() * 172_800, rng.choices(list(BUDGETS_MS), (10, 20, 30, 40))[0]
+        budget, timeline, pause = BUDGETS_MS[priority] / 1000, [(start, "opened")], 0.0
         if rng.random() < 0.2:
             pause = rng.random() * budget
             timeline += [(start + 0.3 * budget, "paused"), (start + 0.3 * budget + pause, "resumed")]
         if rng.random() > 0.02:
-            timeline.append(
-                (start + pause + budget * (rng.uniform(1.01, 1.5) if rng.random() < 0.1 else rng.uniform(0.4, 0.98)), "resolved")
-            )
+            share = rng.uniform(1.01, 1.5) if rng.random() < 0.1 else rng.uniform(0.4, 0.98)
+            timeline.append((start + pause + budget * share, "resolved"))
         for at, kind in timeline:
-            event = _event(rng, at, kind, case, priority)
-            made += [event, event] if rng.random() < 0.01 else [event]
-    return [value for _, value in sorted(made)]
+            record = event_of(at, kind, case, priority)
+            for _ in range(2 if rng.random() < 0.01 else 1):
+                made.append((at + rng.random() * 5, next(numbers), record))
+    return [record for _, _, record in sorted(made)]
 
 
-def _engine() -> Engine:
+def history(cases: int) -> tuple[list[bytes], str]:
+    """Records in order of arrival, and whose they are."""
+    if not job.is_there():
+        return own_events(cases, 7), "events of this benchmark's own"
+    with tempfile.TemporaryDirectory() as name:
+        job.generate(cases, Path(name))
+        return [value for _, value in job.records(Path(name))], "the job's events"
+
+
+def naive(records: Sequence[bytes]) -> int:
+    """Typed decode, dict and heap, as the naive loop of `../shared/bench` does it; breaches found."""
+    decode, clocks, heap, high, found = msgspec.json.Decoder(_Event).decode, dict[str, list[int]](), list[tuple[int, str]](), 0, 0
+    push, pop = heapq.heappush, heapq.heappop
+    for number, record in enumerate(records):
+        event = decode(record)
+        at = round(event.time.timestamp() * 1000)
+        high = max(high, at)
+        kind, case = event.type, event.data.case
+        clock = clocks.get(case)
+        if kind == "case.opened":
+            if clock is None:
+                due = at + BUDGETS_MS[event.data.priority]
+                clocks[case] = [due, 0]
+                push(heap, (due, case))
+        elif clock is not None:
+            if clock[0] and at > clock[0]:
+                found += 1
+                del clocks[case]
+            elif kind == "case.resolved":
+                del clocks[case]
+            elif kind == "case.paused" and clock[0]:
+                clock[1], clock[0] = clock[0] - at, 0
+            elif kind == "case.resumed" and not clock[0]:
+                clock[0] = at + clock[1]
+                push(heap, (clock[0], case))
+        if number % 10_000 == 0:
+            while heap and heap[0][0] < high - 5_000:
+                due, case = pop(heap)
+                clock = clocks.get(case)
+                if clock is not None and clock[0] == due:
+                    found += 1
+                    del clocks[case]
+    return found
+
+
+def engine_of(agreement: str = job.AGREEMENT, copies: int = 1) -> Engine:
+    """With the agreement, or as many copies of it: each with a vendor of its own, v000 and on."""
     engine = Engine("event")
-    for bundle in bundles(load_text("bench", AGREEMENT).or_raise()):
-        engine.activate(bundle, "bench")
+    for number in range(copies):
+        text = (
+            agreement if copies == 1 else agreement.replace("name: bench", f"name: bench-{number}", 1).replace('"*"', f"v{number:03d}", 1)
+        )
+        for bundle in bundles(load_text("bench", text).or_raise()):
+            engine.activate(bundle, f"bench-{number}")
     return engine
 
 
-def _resident() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def fold(engine: Engine, records: Sequence[bytes]) -> tuple[float, int]:
+    """µs an event of decoding and folding; how many statements."""
+    take, decode, said = engine.take, events.decode, 0
+    started = time.perf_counter()
+    for record in records:
+        said += len(take(decode(record))[0])
+    return (time.perf_counter() - started) / len(records) * 1e6, said
 
 
-def report(out: Console) -> None:
-    """Events a second, and bytes an open clock."""
-    records = workload(CASES, 7)
-    engine = _engine()
+def speed(cases: int, rounds: int) -> dict[str, list[float]]:
+    """µs an event, a figure a round: of decoding alone, with the fold, with the statements' bytes too, and of the naive loop."""
+    records, _ = history(cases)
+    found: dict[str, list[float]] = {"decode": [], "fold": [], "fold and encode": [], "naive": [], "statements": []}
     gc.collect()
     gc.freeze()
-    started = time.perf_counter()
-    said = 0
-    for record in records:
-        said += len(engine.take(events.decode(record))[0])
-    took = time.perf_counter() - started
-    speed = f"{len(records) / took:,.0f} events/s ({took / len(records) * 1e6:.1f} µs each)"
-    out.print(f"decode and fold of {len(records):,} events, {said:,} statements: {speed}")
+    gc.disable()
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for record in records:
+            events.decode(record)
+        found["decode"].append((time.perf_counter() - started) / len(records) * 1e6)
+        each, said = fold(engine_of(), records)
+        found["fold"].append(each)
+        found["statements"].append(said / len(records))
+        engine, started = engine_of(), time.perf_counter()
+        for record in records:
+            for statement in engine.take(events.decode(record))[0]:
+                encode(verdict_of(statement))
+        found["fold and encode"].append((time.perf_counter() - started) / len(records) * 1e6)
+        started = time.perf_counter()
+        naive(records)
+        found["naive"].append((time.perf_counter() - started) / len(records) * 1e6)
+    return found
 
-    engine, rng = _engine(), random.Random(1)
-    opened = [_event(rng, i / 100, "opened", i, "P4")[1] for i in range(OPEN_CLOCKS)]
-    gc.collect()
-    before = _resident()
-    for record in opened:
+
+def memory(clocks: int) -> tuple[float, float]:
+    """Bytes an open clock, with its evidence and timer; bytes that a case stays for until the horizon, once it is closed."""
+
+    def opened() -> Iterator[bytes]:
+        for case in range(clocks):
+            yield event_of(case / 100 % 3_600, "opened", case)
+
+    engine = engine_of()
+    for record in [event_of(0, "opened", 99_999_999)] * 1_000:
         engine.take(events.decode(record))
-    grown = _resident() - before
-    out.print(f"memory of {OPEN_CLOCKS:,} open clocks with evidence and timer: {grown / OPEN_CLOCKS:,.0f} bytes each")
+    gc.collect()
+    gc.disable()
+    before = resident()
+    for record in opened():
+        engine.take(events.decode(record))
+    each_open = (resident() - before) / clocks
+
+    engine = engine_of()
+    few = min(clocks, 300_000)
+    gc.enable()
+    gc.collect()
+    gc.disable()
+    before = resident()
+    for case in range(few):
+        engine.take(events.decode(event_of(case / 100, "opened", case)))
+        engine.take(events.decode(event_of(case / 100 + 1, "resolved", case)))
+    return each_open, (resident() - before) / few
+
+
+def growth(clocks: int, agreements: int) -> float:
+    """Events a second, best of three, with so many clocks standing open and so many agreements; cases open and are resolved."""
+    engine, vendors = engine_of(copies=agreements), max(60, agreements)
+    gc.disable()
+    for case in range(clocks):
+        engine.take(events.decode(event_of(case / clocks * 3_600, "opened", case, vendor=f"v{case % vendors:03d}")))
+    best = 0.0
+    for each in range(3):
+        first = clocks + each * GROWTH_EVENTS
+        records = []
+        for case in range(first, first + GROWTH_EVENTS // 2):
+            records += [
+                event_of(3_600 + each * 100 + (case - first) / 1_000 + later, kind, case, vendor=f"v{case % vendors:03d}")
+                for later, kind in ((0, "opened"), (1, "resolved"))
+            ]
+        best = max(best, 1e6 / fold(engine, records)[0])
+    return best
+
+
+def report(out: Console, cases: int, rounds: int) -> None:
+    """How fast."""
+    found = apart(speed, cases, rounds)
+    for name in ("decode", "fold", "fold and encode", "naive"):
+        said = f", {median(found['statements']):.2f} statements an event" if name.startswith("fold") else ""
+        title = {"fold": "decode and fold", "fold and encode": "decode, fold, statements as bytes", "naive": "naive: decode, dict, heap"}
+        out.print(
+            f"  {title.get(name, name):<36} median {median(found[name]):5.2f} µs, best {min(found[name]):5.2f} µs: "
+            f"{1e6 / median(found[name]):>9,.0f} events/s{said}"
+        )
+    ratio = median(found["naive"]) / median(found["fold"])
+    out.print(f"  decode and fold: {ratio:.2f} x naive in process   (goal: 400,000 events/s)")
+
+
+def report_memory(out: Console, clocks: Sequence[int]) -> None:
+    """How large."""
+    for number in clocks:
+        opened, closed = apart(memory, number)
+        out.print(
+            f"  {number:>10,} open clocks: {opened:,.0f} bytes each (bar 1,000, stretch 400); a closed case: {closed:,.0f} bytes (goal 150)"
+        )
+
+
+def report_growth(out: Console, clocks: Sequence[int], agreements: Sequence[int]) -> None:
+    """How speed depends on size."""
+    for title, sizes, measured in (
+        ("open clocks", clocks, [apart(growth, number, 1) for number in clocks]),
+        ("agreements", agreements, [apart(growth, 10_000, number) for number in agreements]),
+    ):
+        line = ", ".join(f"{size:,}: {each:,.0f} ({each / measured[0]:.2f})" for size, each in zip(sizes, measured, strict=True))
+        out.print(f"  events/s by {title}: {line}   (goal: within 20 % a decade)")

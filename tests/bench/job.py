@@ -59,7 +59,7 @@ def generate(cases: int, directory: Path) -> dict[str, Any]:
 
 
 async def load(directory: Path, kafka: str, topic: str) -> None:
-    """(Re)create the topic, with the events in it, and the one that the baseline writes to (it would wait long for one that is not there)."""
+    """(Re)create the topic, with the events in it, and that of the baseline's output: it would wait long for one that is not there."""
     await ensure({"bootstrap_servers": kafka}, [Topic(_output(topic), PARTITIONS, 1, {})])
     _python(HOME / "workload.py", "load", "--dir", directory, "--topic", topic, "--bootstrap", kafka)
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -52,7 +52,13 @@ class Bench(Installation):
         terms = directory / f"{self.word}.yaml"
         terms.write_text(agreement, "utf-8")
         super().__init__(
-            directory, kafka, database, f"bench.{self.word}", AGREEMENTS=str(terms), PARTITIONS=str(partitions), **{"LOG_LEVEL": "info"} | settings
+            directory,
+            kafka,
+            database,
+            f"bench.{self.word}",
+            AGREEMENTS=str(terms),
+            PARTITIONS=str(partitions),
+            **{"LOG_LEVEL": "info"} | settings,
         )
         self.kafka, self._partitions = kafka, partitions
 
@@ -70,14 +76,17 @@ class Bench(Installation):
         """Topics and tables."""
         await self.make_credentials()
         topics = [Topic(self.events, self._partitions, 1, EVENTS)]
-        topics += [Topic(self.variables[f"SLAWATCH_TOPIC_{name}"], self._partitions, 1, OTHERS | ARRIVALS) for name in ("BREACHES", "QUARANTINE")]
+        topics += [
+            Topic(self.variables[f"SLAWATCH_TOPIC_{name}"], self._partitions, 1, OTHERS | ARRIVALS) for name in ("BREACHES", "QUARANTINE")
+        ]
         await ensure({"bootstrap_servers": self.kafka}, topics)
 
-    def begin(self, name: str = "evaluator") -> None:
-        """Start an evaluator under this name; its output goes to a file of that name."""
+    def begin(self, name: str = "evaluator", profile: Path | None = None) -> None:
+        """Start an evaluator under this name; its output goes to a file of that name. `profile`: where cProfile writes at its end."""
         self.ports.setdefault(name, free_port())
         with (self.directory / f"{self.word}-{name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "shared.cli", "serve", "evaluator"]
+            watched = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
+            command = [sys.executable, *watched, "-m", "shared.cli", "serve", "evaluator"]
             environment = self.environment | {"SLAWATCH_EVALUATOR_PORT": str(self.ports[name])}
             self._running[name] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
@@ -100,9 +109,9 @@ class Bench(Installation):
             assert time.monotonic() < until, f"{name} did not come to {least}"
             await asyncio.sleep(every)
 
-    def cpu(self) -> tuple[float, Counter[str]]:
+    def cpu(self) -> tuple[float, dict[str, float]]:
         """CPU seconds of all its evaluators so far, and of their threads by name."""
-        threads: Counter[str] = Counter()
+        threads = defaultdict[str, float](float)
         total = 0.0
         for process in self._running.values():
             spent = psutil.Process(process.pid)
@@ -128,8 +137,7 @@ class Bench(Installation):
             if said == (said := ends_of(self.kafka, *topics)):
                 break
         last = max((last_stamp(self.kafka, topic) for topic in topics), default=0)
-        threads.subtract(threads_before)
-        return Spent(last / 1000 - begun, after - before, dict(threads.most_common()))
+        return Spent(last / 1000 - begun, after - before, {name: spent - threads_before.get(name, 0) for name, spent in threads.items()})
 
     def statements(self) -> list[Verdict]:
         """All that was said, in order per partition."""
@@ -175,9 +183,7 @@ def read(kafka: str, topic: str, last: int | None = None) -> list[Record]:
             assert time.monotonic() < until, f"{topic}: {len(found)} of {left} records came"
             for m in consumer.consume(min(left - len(found), 10_000), 0.2):
                 assert m.error() is None, m.error()
-                found.append(
-                    Record(topic, m.partition() or 0, m.offset() or 0, m.timestamp()[1], m.key(), m.value() or b"", ())  # type: ignore[arg-type]  # keys are bytes
-                )
+                found.append(Record(topic, m.partition() or 0, m.offset() or 0, m.timestamp()[1], m.key(), m.value() or b"", ()))
         return found
     finally:
         consumer.close()

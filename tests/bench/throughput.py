@@ -7,11 +7,12 @@ from statistics import median
 
 from rich.console import Console
 
+from shared.wire.verdicts import Verdict
 from tests.bench import job, rig
 from tests.bench.rig import Place, Spent
 
 
-async def once(at: Place, directory: Path, events: str, records: int) -> tuple[Spent, list[rig.Verdict]]:
+async def once(at: Place, directory: Path, events: str, records: int) -> tuple[Spent, list[Verdict]]:
     """One evaluator through the topic; what it took and said."""
     async with at.bench(job.AGREEMENT, job.PARTITIONS, TOPIC_EVENTS=events, CLOCK="event") as bench:
         bench.begin()

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """`inject` returns when the fault is over and nothing more is done for recovery; it raises AssertionError where already that is wrong."""
+    """`inject` returns when the fault is over and nothing more is done for recovery; AssertionError: already that went wrong."""
 
     name: str
     row: str  # of reliability.md
@@ -134,7 +133,7 @@ def at_failpoint(name: str) -> Callable[[Scene], Awaitable[None]]:
 
     async def inject(scene: Scene) -> None:
         scene.rig.kill("evaluator")
-        scene.rig.launch("evaluator", failpoint=f"{name}:{scene.random.randint(1, 8)}")
+        scene.rig.launch("evaluator", FAILPOINT=f"{name}:{scene.random.randint(1, 8)}")
         code = await scene.rig.ended("evaluator", 30)
         assert code == -signal.SIGKILL, f"at {name} it did not die, but: {code}"
         scene.rig.launch("evaluator")
@@ -189,6 +188,25 @@ async def end_in_order(scene: Scene) -> None:
         await scene.wait(0, 1)
 
 
+async def other_rules(scene: Scene) -> None:
+    """A successor that knows other agreements refuses to go on from the checkpoint, and says what to do."""
+    rig = scene.rig
+    changed = rig.directory / "changed.yaml"
+    changed.write_text(rig.agreements.read_text("utf-8").replace('"within": "2s"', '"within": "3s"'), "utf-8")
+    await asyncio.sleep(2)  # so that there is a checkpoint
+    await rig.terminate("evaluator")
+    log = rig.directory / "evaluator.log"
+    said_before = log.stat().st_size
+    rig.launch("evaluator", AGREEMENTS=str(changed))
+    code = await rig.ended("evaluator", 30)
+    if code is None:
+        rig.kill("evaluator")
+    said = log.read_bytes()[said_before:].decode()
+    rig.launch("evaluator")
+    assert code == 1, f"under other agreements it ended with {code}"
+    assert "slawatch checkpoints forget" in said, said[-1_000:]
+
+
 # -- PostgreSQL --------------------------------------------------------------------------------------------------
 
 
@@ -211,10 +229,10 @@ async def fsync_fails(scene: Scene) -> None:
     """fsync and fdatasync give EIO: PostgreSQL panics and recovers from its write-ahead log, of unknown outcome to who committed."""
     pids = [word for process in _family(scene.ground.stack.postgres_pid) for word in ("-p", str(process.pid))]
     quiet = ("-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO")
-    strace = subprocess.Popen(["strace", *quiet, *pids], stderr=subprocess.PIPE)
+    strace = await asyncio.create_subprocess_exec("strace", *quiet, *pids, stderr=asyncio.subprocess.PIPE)
     await scene.wait(1, 3)
     strace.terminate()
-    said = (await asyncio.to_thread(strace.communicate))[1].decode()
+    said = (await strace.communicate())[1].decode()
     assert "not permitted" not in said, said
     if not psutil.pid_exists(scene.ground.stack.postgres_pid) or not scene.ground.stack.children[1].alive():
         await scene.ground.restart_postgres()
@@ -336,4 +354,5 @@ FAULTS = (
     Fault("poison records", "17", poison, late_ms_max=PUNCTUAL_MS),
     Fault("SIGTERM under load", "25", end_in_order),
     Fault("forged events", "28", forgery),
+    Fault("other rules than the checkpoint's", "30", other_rules),
 )

@@ -21,7 +21,6 @@ from shared.adapters.kafka.reader import KafkaScanner
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.local.stack import Stack, start_stack
 from shared.ports.log import Entry, Record
-from shared.runtime.failpoints import VARIABLE
 from shared.runtime.settings import load
 from shared.sla.instants import format_instant
 from tests.acceptance.installation import Event, Installation, free_port
@@ -107,6 +106,7 @@ class Rig(Installation):
     """An installation; members of the evaluator's group beside `evaluator` are called `evaluator-2` and so on."""
 
     def __init__(self, directory: Path, under: Ground, database: str, **settings: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
         agreements = directory / "agreements.yaml"
         agreements.write_text(json.dumps(AGREEMENT), "utf-8")
         own = {"AGREEMENTS": str(agreements), "PARTITIONS": str(PARTITIONS), **settings}
@@ -117,11 +117,12 @@ class Rig(Installation):
 
     # -- processes -----------------------------------------------------------------------------------------------
 
-    def launch(self, service: str, failpoint: str = "") -> None:
-        """Start a service, or one more member; `failpoint`: where it is to die."""
+    def launch(self, service: str, **settings: str) -> None:
+        """Start a service, or one more member, with settings of its own."""
         kind = service.partition("-")[0]
         port = self.ports.setdefault(service, free_port())
-        environment = {**self.environment, f"SLAWATCH_{kind.upper()}_PORT": str(port), **({VARIABLE: failpoint} if failpoint else {})}
+        own = {f"{kind.upper()}_PORT": str(port), **settings}
+        environment = {**self.environment, **{f"SLAWATCH_{name}": value for name, value in own.items()}}
         with (self.directory / f"{service}.log").open("ab") as log:
             command = [sys.executable, "-m", "shared.cli", "serve", kind]
             self._running[service] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
@@ -193,7 +194,6 @@ class Rig(Installation):
 @asynccontextmanager
 async def rigged(directory: Path, under: Ground, **settings: str) -> AsyncIterator[Rig]:
     """All services ready, with topics and a database of their own; stopped at the end."""
-    directory.mkdir(parents=True, exist_ok=True)
     rig = Rig(directory, under, await _new_database(under), **settings)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(rig.http.aclose)

@@ -16,7 +16,7 @@ NOISE = 40  # events of a batch that no objective names
 
 
 class Traffic:
-    """`async with Traffic(rig, random)`: flows meanwhile; at the end every case is told to its end. `acknowledged`: ids answered with 202."""
+    """`async with Traffic(rig, random)`: flows meanwhile; then every case is told to its end. `acknowledged`: ids answered with 202."""
 
     def __init__(self, rig: Rig, random: Random) -> None:
         self.rig, self.random = rig, random

@@ -127,6 +127,12 @@ route: {escalation: e, group_by: vendor, group_wait: 0s, group_interval: 0s}
     await admin.dispose()
 
 
+def _told(*channels: Noting) -> list[str]:
+    """The breaches that notices were about; one that is sent again under its own key (its lease ran out meanwhile) is the same notice."""
+    notices = {(channel.name, notice.key): notice for channel in channels for notice in channel.notices}
+    return [message.breach_id for notice in notices.values() for message in notice.messages]
+
+
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_row_12_a_clock_that_jumps_an_hour_starts_no_storm(database: str, tmp_path: Path, hours: int) -> None:
     text = """
@@ -142,11 +148,11 @@ route: {escalation: e, repeat_interval: 20m}
         topic.say(verdict("opened", "after", revision=0))
         await until(lambda: len(chat.notices) >= 21)
         await asyncio.sleep(1.5)
-        by_breach = [message.breach_id for notice in (*chat.notices, *boss.notices) for message in notice.messages]
+        by_breach = _told(chat, boss)
         assert max(by_breach.count(name) for name in by_breach) <= 3, "at most a repeat and a step that are due by the new clock"
         clock.forward(-hours * HOUR / SECOND)
         await asyncio.sleep(1.5)
-        by_breach = [message.breach_id for notice in (*chat.notices, *boss.notices) for message in notice.messages]
+        by_breach = _told(chat, boss)
         assert max(by_breach.count(name) for name in by_breach) <= 3, "and none more often by going back"
         topic.say(verdict("closed", "after", revision=1, stopped=DUE + MINUTE))
         await until(lambda: any(notice.reason == "resolved" for notice in chat.notices))

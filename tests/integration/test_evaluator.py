@@ -286,12 +286,12 @@ async def test_another_evaluator_says_who_has_a_vendor(site: Site) -> None:
 
 async def test_topics_that_would_make_verdicts_wrong_end_it_with_what_mends_them(site: Site, kafka: str) -> None:
     await ensure(site.options, [Topic(f"{site.word}.stamped", PARTITIONS, 1, {"message.timestamp.type": "CreateTime"})])
-    site.environment["SLAWATCH_TOPIC_EVENTS"] = f"{site.word}.stamped"
+    site.variables["SLAWATCH_TOPIC_EVENTS"] = f"{site.word}.stamped"
     site.launch("evaluator")
     assert await asyncio.to_thread(site._running["evaluator"].wait, 30) != 0
     said = (site.directory / "evaluator.log").read_text("utf-8")
     assert f"--entity-name {site.word}.stamped --add-config message.timestamp.type=LogAppendTime" in said
-    site.environment["SLAWATCH_CLOCK"] = "event"
+    site.variables["SLAWATCH_CLOCK"] = "event"
     await site.start(["evaluator"])  # a backfill takes any
 
 
@@ -338,7 +338,7 @@ async def test_what_was_quarantined_is_shown_and_tried_again_once(site: Site) ->
     assert (again.key, again.value, again.header("slw-redriven")) == (early.key, early.value, place.encode())
     assert again.header("slw-reason") is None
     assert "redriven:" in (await slawatch("show", place)).stdout
-    assert "0 redriven, 0 left" in (await slawatch("redrive", "--all", "--vendor", str(early.key, "utf-8"), "--reason", "nothing")).stderr
+    assert "0 redriven, 0 left" in (await slawatch("redrive", "--all", "--vendor", VENDORS[0], "--reason", "nothing")).stderr
     until = time.monotonic() + 20
     while len([line for line in (await slawatch("list", "--reason", "future")).stdout.splitlines() if "future" in line]) < 2:
         assert time.monotonic() < until, "its time still lies ahead, so it comes back"

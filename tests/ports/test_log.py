@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -72,6 +72,14 @@ class Fast(Real):
         return FastGroupReader(self._fast, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
 
 
+async def _made(options: dict[str, Any], topic: str) -> bool:
+    try:
+        await ensure(options, [Topic(topic, PARTITIONS, 1, EVENTS)])
+    except LogUnavailable:
+        return False
+    return True
+
+
 @pytest.fixture(params=["memory", "kafka", "fast"])
 async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Broker]:
     if request.param == "memory":
@@ -79,7 +87,9 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
         return
     bootstrap, topic = request.getfixturevalue("kafka"), f"ports-{unique}"
     options = {"bootstrap_servers": bootstrap}
-    await ensure(options, [Topic(topic, PARTITIONS, 1, EVENTS)])
+    async with asyncio.timeout(30):
+        while not await _made(options, topic):  # the test before may have stopped the broker for a while
+            pass
     if request.param == "kafka":
         async with KafkaWriter(options, timeout=5) as writer:
             yield Real(bootstrap, topic, writer)
@@ -268,10 +278,10 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
             lambda: broker.writer.partitions(broker.topic),
             lambda: reader.commit({(broker.topic, 0): 1}),
         ):
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
             with pytest.raises(LogUnavailable):
                 await question()
-            assert time.monotonic() - began < 8  # all were given 5
+            assert asyncio.get_running_loop().time() - began < 8  # all were given 5
         assert await reader.fetch(0.1, 10) == []
     finally:
         os.kill(stack.kafka_pid, signal.SIGCONT)
@@ -282,9 +292,9 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
                 break
         while b"after" not in {record.value for record in await reader.fetch(0.5, 10)}:
             pass
-    began = time.monotonic()
+    began = asyncio.get_running_loop().time()
     await reader.stop()
-    assert time.monotonic() - began < 5
+    assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_a_full_disk_in_memory_is_unavailable_not_too_large() -> None:
@@ -307,12 +317,21 @@ async def test_an_expelled_member_reads_on_and_may_not_commit() -> None:
         await zombie.commit({("t", 0): 1})
 
 
+async def _verify(options: dict[str, Any], **topics: str) -> None:
+    """As services do: again while topics made a moment ago are not known yet."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(LogUnavailable):
+                await verify(options, **topics)
+                return
+
+
 class TestTopics:
     async def test_made_once_as_wanted(self, kafka: str, unique: str) -> None:
         options, events, breaches = {"bootstrap_servers": kafka}, f"made-{unique}", f"said-{unique}"
         for _ in range(2):
             await ensure(options, [Topic(events, 2, 1, EVENTS), Topic(breaches, 2, 1, OTHERS)])
-        await verify(options, events=events, breaches=breaches)
+        await _verify(options, events=events, breaches=breaches)
 
     @pytest.mark.parametrize(
         ("config", "mend"),
@@ -328,7 +347,7 @@ class TestTopics:
         options, name = {"bootstrap_servers": kafka}, f"wrong-{unique}"
         await ensure(options, [Topic(name, 1, 1, config)])
         with pytest.raises(WrongTopic) as refused:
-            await verify(options, events=name)
+            await _verify(options, events=name)
         (command,) = (line for line in str(refused.value).splitlines() if line.startswith("  "))
         assert command.split() == (
             f"kafka-configs.sh --bootstrap-server {kafka} --alter --entity-type topics --entity-name {name} --add-config {mend}".split()
@@ -338,11 +357,11 @@ class TestTopics:
         options, events, few, many = {"bootstrap_servers": kafka}, f"events-{unique}", f"few-{unique}", f"many-{unique}"
         await ensure(options, [Topic(events, 3, 1, EVENTS), Topic(few, 2, 1, {"retention.ms": "5000"}), Topic(many, 4, 1, OTHERS)])
         with pytest.raises(WrongTopic, match=rf"(?s)add-config retention.ms=-1.*--alter --topic {few} --partitions 3"):
-            await verify(options, events=events, breaches=few)
+            await _verify(options, events=events, breaches=few)
         with pytest.raises(WrongTopic, match="SLAWATCH_TOPIC_BREACHES"):
-            await verify(options, events=events, breaches=many)
+            await _verify(options, events=events, breaches=many)
         with pytest.raises(WrongTopic, match="retention"):
-            await verify(options, breaches=few)
+            await _verify(options, breaches=few)
 
     async def test_a_topic_that_grew_is_refused(self, database_url: str, unique: str) -> None:
         engine = connect(database_url)

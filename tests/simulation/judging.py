@@ -9,6 +9,7 @@ from shared.cli.history import Replay
 from shared.language.loading import Loaded
 from shared.ports.log import Record
 from shared.sla.blindness import CATCH_UP, PULSE_LATE
+from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.instants import format_instant, parse_instant
 from shared.sla.statements import Statement
@@ -197,9 +198,9 @@ class Judge:
         """The stretches without pulses, but for their first 15 s."""
         found: list[tuple[int, int]] = []
         last: int | None = None
-        now = 0
+        now, broker_time = 0, BrokerTime()
         for record in log:
-            now = max(now, record.timestamp)
+            now = max(now, broker_time.believe(record.timestamp, _reading(record)))
             if record.header(CONTROL_HEADER) == b"pulse":
                 if last is not None and now - last > PULSE_LATE:
                     found.append((last + PULSE_LATE, now))
@@ -236,3 +237,9 @@ class Judge:
     @staticmethod
     def _key(line: dict[str, Any]) -> tuple[Any, ...]:
         return (line["objective"], line["vendor"], line["case"], line["cycle"])
+
+
+def _reading(record: Record) -> int | None:
+    """What its writer's own clock said, where it tells."""
+    kind = record.header(CONTROL_HEADER)
+    return msgspec.json.decode(record.value).get("reading") if kind in (b"tick", b"pulse") else None

@@ -1,4 +1,4 @@
-"""Appending to Kafka with librdkafka: the evaluator's way. Idempotent, acks=all, the partition of the key as Kafka's own clients choose it."""
+"""Appending to Kafka with librdkafka, the evaluator's way: idempotent, acks=all, the key's partition as Kafka's own clients choose it."""
 
 import asyncio
 import logging
@@ -84,8 +84,8 @@ class FastWriter:
         producer, batch, sent = self._ready(), _Batch(len(entries)), 0
         try:
             async with asyncio.timeout(self._timeout):
-                while (sent := self._produce(producer, topic, entries, sent, batch)) < len(entries):
-                    await asyncio.sleep(FULL_WAIT_S)  # the buffer is full
+                while (sent := self._produce(producer, topic, entries, sent, batch)) < len(entries):  # noqa: ASYNC110
+                    await asyncio.sleep(FULL_WAIT_S)  # the buffer is full: librdkafka tells nobody when it no longer is
                 return await batch.done
         except KafkaException as wrong:
             error: KafkaError = wrong.args[0]

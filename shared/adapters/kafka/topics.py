@@ -1,5 +1,6 @@
 """The three topics: made where they are missing, verified where they exist."""
 
+import asyncio
 from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,6 +13,8 @@ ARRIVALS: Final = {"message.timestamp.type": "LogAppendTime"}
 KEPT: Final = {"retention.ms": "-1", "cleanup.policy": "delete"}  # "delete" of nothing: a compacted log forgets evidence
 EVENTS: Final = {**ARRIVALS, **KEPT, "min.insync.replicas": "1"}
 OTHERS: Final = KEPT
+KNOWN_TRIES: Final = 50  # topics that were made this very moment are asked for so often
+KNOWN_WAIT_S: Final = 0.1
 
 
 class Topic(NamedTuple):
@@ -38,14 +41,14 @@ async def ensure(options: dict[str, Any], topics: list[Topic]) -> None:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise LogUnavailable(f"topic {name} cannot be created: {error.__name__} {rest}")
-    except KafkaError as wrong:
+    except (KafkaError, AttributeError) as wrong:  # AttributeError: how aiokafka says that no broker is the controller just now
         raise LogUnavailable(f"topics cannot be created: {wrong!r}") from wrong
     finally:
         await admin.close()
 
 
 async def verify(options: dict[str, Any], *, events: str | None = None, breaches: str | None = None) -> dict[str, int]:
-    """Whether the topics, those that are named, are such that verdicts can be a function of them: arrivals by the broker's clock, everything
+    """Whether the topics that are named are such that verdicts can be a function of them: arrivals by the broker's clock, everything
     kept, a vendor's verdicts in the partition of its events. Event-time mode takes any.
 
     Returns their numbers of partitions. Raises WrongTopic with the commands that mend them, LogUnavailable.
@@ -55,14 +58,11 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
     try:
         await admin.start()
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted])
-        counts = await _counts(admin, list(wanted))
+        counts = await _counts_of_all(admin, list(wanted))
     except KafkaError as wrong:
         raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
     finally:
         await admin.close()
-    unknown = sorted(set(wanted) - set(counts))
-    if unknown:
-        raise LogUnavailable(f"topics {', '.join(unknown)} are not known yet: they may have been made this very moment")
     wrong_ones: list[str] = []
     for resource in (resource for answer in answers for resource in answer.resources):
         name, has = resource[3], {entry[0]: entry[1] for entry in resource[4]}
@@ -93,6 +93,16 @@ async def _counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names) if not topic["error_code"]}
 
 
+async def _counts_of_all(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Likewise; topics made this very moment may take a while to be known. Raises LogUnavailable."""
+    for _ in range(KNOWN_TRIES):
+        counts = await _counts(admin, names)
+        if len(counts) == len(names):
+            return counts
+        await asyncio.sleep(KNOWN_WAIT_S)
+    raise LogUnavailable(f"topics {', '.join(sorted(set(names) - set(counts)))} are not known")
+
+
 def _mend_settings(options: dict[str, Any], name: str, has: dict[str, str | None], mend: dict[str, str]) -> str:
     said = ", ".join(f"{key}={value}" for key, value in has.items())
     settings = ",".join(f"{key}={value}" for key, value in mend.items())
@@ -117,7 +127,7 @@ def verify_count(topic: str, partitions: int, first: int) -> None:
         raise WrongTopic(
             f"topic {topic} has {partitions} partitions, and had {first} when it was first used: vendors' later events would lie in other "
             "partitions than their earlier ones. The number cannot change under a running history. Move the history to new topics instead: "
-            "stop ingest and the evaluators, `slawatch export > history.ndjson`, name new topics (SLAWATCH_TOPIC_EVENTS, _BREACHES) and their "
-            "SLAWATCH_PARTITIONS, start with SLAWATCH_CLOCK=event, and post the history to ingest (docs/guide/operator.md, "
-            "'More partitions')"
+            "stop all services, `slawatch export > history.ndjson`, give new topics (SLAWATCH_TOPIC_EVENTS, _BREACHES), their "
+            "SLAWATCH_PARTITIONS and a new SLAWATCH_GROUP, start with SLAWATCH_CLOCK=event, and post the history to ingest "
+            "(docs/guide/operator.md, 'More partitions')"
         )

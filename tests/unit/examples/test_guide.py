@@ -10,7 +10,7 @@ from shared.runtime.settings import PREFIX, Settings, table
 PROJECT = Path(__file__).parents[3]
 GUIDE = PROJECT / "docs" / "guide"
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
-TEXTS = [*sorted(GUIDE.glob("*.md")), *sorted(path for path in (PROJECT / "deploy").rglob("*") if path.is_file())]
+TEXTS = [*sorted(GUIDE.glob("*.md")), *sorted(path for path in (PROJECT / "deploy").rglob("*") if path.is_file() and path.suffix != ".pyc")]
 PAGES = [path for folder in ("docs", "deploy", "examples") for path in sorted((PROJECT / folder).rglob("*.md"))]
 
 

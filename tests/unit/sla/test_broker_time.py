@@ -1,0 +1,171 @@
+"""Leaps of broker time: a broker's or an evaluator's clock that jumps makes no false breach, no stuck timer and no storm of ticks."""
+
+from services.evaluator.ticks import ASK_S, TickPlan, Waiting
+from shared.language import bundles, load_text
+from shared.sla.broker_time import BrokerTime
+from shared.sla.engine import Engine
+from shared.sla.evidence import Evidence
+from shared.sla.instants import HOUR, MINUTE, SECOND, parse_instant
+from shared.wire import events
+
+TEN = parse_instant("2026-03-02T10:00:00Z")
+TERMS = """
+apiVersion: slawatch/v1
+kind: Agreement
+name: terms
+vendor: "*"
+objectives: [{name: done, kind: deadline, start: opened, stop: done, targets: [{within: 30m}]}]
+"""
+
+
+def _opened(case: str, at: int) -> Evidence:
+    return events.to_evidence(
+        {"id": case, "source": "/s", "type": "opened", "subject": case, "vendor": "acme", "service": "desk", "time": _iso(at)}
+    )
+
+
+def _iso(at: int) -> str:
+    seconds = (at - TEN) // 1000
+    return f"2026-03-02T{10 + seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
+
+
+class Site:
+    """One partition with the broker's clock and the evaluator's, both of which may be wrong, in virtual time."""
+
+    def __init__(self) -> None:
+        self.now = TEN  # what is true
+        self.broker = self.own = 0  # how far the two clocks are off, ms
+        self.time, self.plan, self.offset = BrokerTime(), TickPlan(), 0
+        self.engine = Engine("log")
+        (bundle,) = bundles(load_text("terms.yaml", TERMS).or_raise())
+        self.engine.activate(bundle, "standing")
+        self.called: list[tuple[str | None, int]] = []  # (case, when in truth)
+        self.ticks: list[int] = []
+        self.alarms: set[int] = set()
+
+    def post(self, case: str) -> None:
+        """A vendor's event of now."""
+        arrival = self.time.believe(self.now + self.broker)
+        said, refused = self.engine.take(_opened(case, self.now), arrival, self.now + self.broker)
+        assert refused is None
+        self._folded(arrival)
+        self.called += [(statement.case, self.now) for statement in said]
+
+    def _folded(self, arrival: int) -> None:
+        self.offset += 1
+        self.plan.saw(0, arrival, self.now / 1000)
+        self.alarms.add(self.time.held)
+
+    def run(self, span: int) -> None:
+        """The evaluator's loop, ten times a second."""
+        for _ in range(span // 100):
+            self.now += 100
+            wake_at, doubt = self.engine.wake_at, self.time.held != 0
+            waiting = {0: Waiting(wake_at, self.offset, doubt)} if wake_at is not None or doubt else {}
+            if self.plan.plan(waiting, self.now / 1000).now:
+                self._tick(wake_at)
+
+    def _tick(self, wake_at: int | None) -> None:
+        self.ticks.append(self.now)
+        stamp, reading = self.now + self.broker, self.now + self.own
+        believed = self.time.expect(stamp, reading)
+        self.plan.sent(0, self.offset, believed, reading if wake_at is None else wake_at, self.now / 1000)
+        assert self.time.believe(stamp, reading) == believed
+        self.called += [(statement.case, self.now) for statement in self.engine.tick(believed)]
+        self._folded(believed)
+
+    def pulse(self) -> None:
+        """What ingest's do, but for blind time: the log does not fall silent."""
+        self._folded(self.time.believe(self.now + self.broker, self.now))
+
+
+def _busy(site: Site, span: int) -> None:
+    for _ in range(span // (5 * SECOND)):
+        site.run(5 * SECOND)
+        site.pulse()
+
+
+def test_a_broker_an_hour_ahead_calls_nothing_early_and_nothing_late() -> None:
+    site = Site()
+    site.post("before")
+    _busy(site, 10 * MINUTE)
+    site.broker = HOUR
+    _busy(site, 5 * MINUTE)
+    site.post("during")
+    _busy(site, 60 * MINUTE)
+    assert [case for case, _ in site.called] == ["before", "during"]
+    for (_, at), opened in zip(site.called, (TEN, TEN + 15 * MINUTE), strict=True):
+        assert 0 <= at - (opened + 30 * MINUTE + 2 * SECOND) <= 6 * SECOND
+    assert 0 <= site.time.held - HOUR <= 5 * SECOND, "held but for what passed between two records, and an alarm raised"
+
+
+def test_a_broker_an_hour_behind_leaves_no_timer_stuck() -> None:
+    site = Site()
+    site.post("before")
+    _busy(site, 10 * MINUTE)
+    site.broker = -HOUR
+    _busy(site, 30 * MINUTE)
+    ((case, at),) = site.called
+    assert case == "before"
+    assert 0 <= min(site.alarms) + HOUR <= 5 * SECOND
+    assert 0 <= at - (TEN + 30 * MINUTE + 2 * SECOND) <= 6 * SECOND
+
+
+def test_a_clock_that_is_set_right_again_ends_the_alarm() -> None:
+    site = Site()
+    site.post("c")
+    _busy(site, MINUTE)
+    site.broker = HOUR
+    _busy(site, MINUTE)
+    site.broker = 0
+    _busy(site, 31 * MINUTE)
+    assert site.time.held == 0
+    assert [case for case, _ in site.called] == ["c"]
+
+
+def test_ticks_ask_now_and_then_while_a_leap_is_held_and_are_no_storm() -> None:
+    site = Site()
+    site.post("c")
+    site.broker = HOUR
+    _busy(site, 20 * MINUTE)
+    assert len(site.ticks) <= 20 * MINUTE / 1000 / ASK_S + 2
+
+
+def test_a_log_that_was_silent_for_hours_goes_on_as_soon_as_a_tick_agrees() -> None:
+    site = Site()
+    site.post("before")
+    site.run(31 * MINUTE)
+    assert [(case, at - TEN - 30 * MINUTE - 2 * SECOND) for case, at in site.called] == [("before", 100)], (
+        "an idle partition's own tick agrees"
+    )
+    site.run(5 * HOUR)
+    site.post("after")
+    assert site.time.held > 4 * HOUR
+    site.run(200)
+    assert site.time.held == 0
+    site.run(31 * MINUTE)
+    assert [case for case, _ in site.called] == ["before", "after"]
+
+
+def test_an_evaluators_clock_that_jumps_changes_nothing_while_records_come() -> None:
+    site = Site()
+    site.post("c")
+    _busy(site, MINUTE)
+    site.own = HOUR
+    _busy(site, 31 * MINUTE)
+    ((_, at),) = site.called
+    assert 0 <= at - (TEN + 30 * MINUTE + 2 * SECOND) <= 200
+    assert site.alarms == {0}
+
+
+def test_what_is_believed_is_a_function_of_the_log_and_goes_on_from_its_state() -> None:
+    records = [(TEN, None), (TEN + HOUR, None), (TEN + HOUR + SECOND, TEN), (TEN + HOUR + 2 * SECOND, None), (TEN + HOUR, TEN + HOUR)]
+    whole, believed = BrokerTime(), []
+    for arrival, reading in records:
+        believed.append(whole.believe(arrival, reading))
+    assert believed == [TEN, TEN, TEN + SECOND, TEN + 2 * SECOND, TEN + HOUR]
+    half = BrokerTime()
+    for arrival, reading in records[:3]:
+        half.believe(arrival, reading)
+    resumed = BrokerTime(half.arrival, half.held)
+    assert [resumed.believe(arrival, reading) for arrival, reading in records[3:]] == believed[3:]
