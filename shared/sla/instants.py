@@ -7,6 +7,7 @@ Finer fractions of an instant are cut off (semantics: "milliseconds kept").
 import re
 from calendar import timegm
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -59,9 +60,14 @@ def from_datetime(value: datetime) -> int:
 
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC, fractions only where there are any: ``2026-03-02T10:00:00Z``, ``2026-03-02T10:00:00.250Z``."""
-    seconds, millis = divmod(instant, SECOND)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{millis:03d}Z" if millis else f"{text}Z"
+    minutes, rest = divmod(instant, MINUTE)
+    seconds, millis = divmod(rest, SECOND)
+    return f"{_minute_text(minutes)}{seconds:02d}.{millis:03d}Z" if millis else f"{_minute_text(minutes)}{seconds:02d}Z"
+
+
+@lru_cache(maxsize=65_536)  # what is said is mostly about a few days
+def _minute_text(minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
 
 
 def as_seconds(duration: int) -> int | float:
