@@ -88,5 +88,5 @@ def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.json.encode({"unreadable": value.decode("utf-8", "replace"), **extra})
     if control is not None:
-        return msgspec.json.encode({"control": control.decode(), **extra, "value": content})
+        return msgspec.json.encode({"control": control.decode("ascii", "replace"), **extra, "value": content})
     return msgspec.json.encode({**content, **extra} if isinstance(content, dict) else {"unreadable": content, **extra})

@@ -6,6 +6,7 @@ Examples: python -m tests.bench throughput --cases 500000
 
 import argparse
 import asyncio
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,7 @@ def main() -> None:
     chosen = benches(asked.cases, asked.rounds, asked.long)
     for name in asked.which or names:
         out.rule(name)
+        out.print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         chosen[name]()
 
 

@@ -194,7 +194,7 @@ def memory(clocks: int) -> tuple[float, float]:
 
 def growth(clocks: int, agreements: int) -> float:
     """Events a second, best of three, with so many clocks standing open and so many agreements; cases open and are resolved."""
-    engine, vendors = engine_of(copies=agreements), max(60, agreements)
+    engine, vendors = engine_of(copies=agreements), 60 if agreements == 1 else agreements
     gc.disable()
     for case in range(clocks):
         engine.take(events.decode(event_of(case / clocks * 3_600, "opened", case, vendor=f"v{case % vendors:03d}")))

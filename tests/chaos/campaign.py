@@ -40,7 +40,10 @@ async def befall(rig: Rig, judge: Judge, fault: Fault, seed: int, tally: Tally) 
             await fault.inject(scene)
         except AssertionError as failed:
             wrong.append(str(failed))
-        tally.recovery_s.append(await rig.recovered())
+        try:
+            tally.recovery_s.append(await rig.recovered())
+        except (AssertionError, TimeoutError) as failed:
+            wrong.append(f"it does not recover: {failed!r}")
     findings = await judge.settled(traffic.acknowledged)
     late = max((ms for decided, ms in findings.delays_ms if decided >= begun * 1000), default=0)
     if fault.late_ms_max is not None and late > fault.late_ms_max:

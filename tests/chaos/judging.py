@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.sla.instants import parse_instant
+from shared.sla.instants import BadInstant, parse_instant
 from shared.wire import verdicts
 from tests.acceptance.installation import read_ndjson, replay
 from tests.chaos.rig import AGREEMENT, Rig
 from tests.oracle.oracle import case_lines
 
 GRACE_MS = 1_000
+MAX_SKEW_MS = 300_000
 SETTLED_S_MAX = 60.0
 BLIND_S_MAX = 240.0  # a fault that kept the door shut for longer than 15 s holds what fell due then for two minutes
 _LEDGER = {"breached": "open", "breached_closed": "closed"}  # states of a clock and of the ledger
@@ -49,12 +50,12 @@ class Judge:
         begun = time.monotonic()
         while True:
             await asyncio.sleep(1)
-            findings, blind = await self._look(acknowledged)
+            findings, blind = await self.look(acknowledged)
             spent = time.monotonic() - begun
             if not findings.problems or spent > (BLIND_S_MAX if blind else SETTLED_S_MAX):
                 return findings
 
-    async def _look(self, acknowledged: set[str]) -> tuple[Findings, bool]:
+    async def look(self, acknowledged: set[str]) -> tuple[Findings, bool]:
         """What is wrong now, and whether the log has blind time in it."""
         rig, found = self._rig, Findings()
         export = rig.directory / "export.ndjson"
@@ -171,7 +172,10 @@ def _usable(line: Line) -> bool:
     """An event that is not from the future. What was produced past the door may be anything."""
     if "control" in line or not isinstance(line.get("time"), str):
         return False
-    return parse_instant(line["time"]) <= parse_instant(line["arrival"]) + 300_000
+    try:
+        return parse_instant(line["time"]) <= parse_instant(line["arrival"]) + MAX_SKEW_MS
+    except BadInstant:
+        return False
 
 
 def _key(line: Line) -> tuple[Any, ...]:

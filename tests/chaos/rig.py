@@ -198,7 +198,7 @@ async def rigged(directory: Path, under: Ground, **settings: str) -> AsyncIterat
     async with AsyncExitStack() as closing:
         closing.push_async_callback(rig.http.aclose)
         await closing.enter_async_context(rig.writer)
-        closing.callback(rig.stop)
+        closing.push_async_callback(asyncio.to_thread, rig.stop)  # the proxies go on meanwhile
         await rig.make_credentials()
         await rig.start()
         yield rig

@@ -1,5 +1,6 @@
 """The gravest faults once, on the real stack, in `make test`; every fault twenty times in `make nightly` (`make chaos`: the table)."""
 
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from shared.ports.log import Entry
 from tests.chaos.campaign import Tally, befall, table
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.judging import Judge
@@ -52,6 +54,23 @@ async def test_nothing_is_lost_and_nothing_false_is_said(rig: tuple[Rig, Judge],
 async def test_twenty_times(under: Ground, tmp_path: Path, name: str) -> None:
     async with rigged(tmp_path, under) as own:
         await _right(own, Judge(own), BY_NAME[name], range(RUNS))
+
+
+@pytest.mark.nightly
+async def test_the_judge_can_say_no(under: Ground, tmp_path: Path) -> None:
+    """An event that was never posted is missed; a verdict that nobody's log gives, and one with two contents, are found."""
+    async with rigged(tmp_path, under) as own:
+        await own.recovered()
+        topic = own.settings.topic_breaches
+        said = next(record for record in await own.records(topic) if b"slawatch.breach.opened" in record.value)
+        other = json.loads(said.value) | {"id": "invented"}
+        changed = said.value.replace(b'"inspected"', b'"inspecting"').replace(b'"case":"probe', b'"case":"robe')
+        await own.writer.append(topic, [Entry(said.key, json.dumps(other).encode(), (), said.partition)])
+        await own.writer.append(topic, [Entry(said.key, changed, (), said.partition)])
+        findings, _ = await Judge(own).look({"never posted"})
+    assert any("never posted" in problem for problem in findings.lost)
+    assert any("invented is not what a replay says" in problem for problem in findings.false)
+    assert any("two contents" in problem for problem in findings.false)
 
 
 @pytest.fixture

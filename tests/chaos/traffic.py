@@ -11,7 +11,7 @@ from tests.chaos.rig import Rig, event_of
 
 VENDORS = tuple(f"vendor-{n}" for n in range(8))
 STEPS = ("done", "done", "done", "paused", "resumed", "cancelled", "rejected", "reopened", "changed")
-WAITS_S = (0.0, 0.1, 0.3, 0.7, 1.5)
+WAITS_S = (0.0, 0.1, 0.3, 0.7, 1.2)
 NOISE = 40  # events of a batch that no objective names
 
 
@@ -62,13 +62,13 @@ class Traffic:
         """A case's life: how it begins, what happens to it, and how each of that is told."""
         vendor, random = self.random.choice(VENDORS), Random(self.random.getrandbits(64))
         async with asyncio.TaskGroup() as telling:
-            for number in range(random.choice((1, 2, 2, 3, 4, 5))):
+            for number in range(random.choice((1, 2, 2, 3, 4))):
                 if number:
                     await asyncio.sleep(random.choice(WAITS_S))
                 kind = random.choice(STEPS) if number else "opened"
                 data = {"p": random.choice((1, 2))} if number == 0 or kind == "changed" else {}
                 event = event_of(vendor, case, kind, time.time(), data, f"-{number}")
-                late_s, again = random.choice((0, 0, 0, 0, 0.5, 3)), random.choice(("", "", "", "", "twice", "otherwise"))
+                late_s, again = random.choice((0, 0, 0, 0, 0.5, 2.5)), random.choice(("", "", "", "", "twice", "otherwise"))
                 telling.create_task(self._tell(event, late_s, again))
             if random.random() < 0.2:
                 found = {"defects": random.choice((0, 1, 2)), "accept": 1}
