@@ -57,15 +57,13 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
     admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
     try:
         await admin.start()
-        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted])
-        counts = await _counts_of_all(admin, list(wanted))
+        counts, settings = await _known(admin, wanted)
     except KafkaError as wrong:
         raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
     finally:
         await admin.close()
     wrong_ones: list[str] = []
-    for resource in (resource for answer in answers for resource in answer.resources):
-        name, has = resource[3], {entry[0]: entry[1] for entry in resource[4]}
+    for name, has in settings.items():
         mend = {key: value for key, value in wanted[name].items() if has.get(key) != value}
         if mend:
             wrong_ones.append(_mend_settings(options, name, {key: has.get(key) for key in mend}, mend))
@@ -93,14 +91,16 @@ async def _counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names) if not topic["error_code"]}
 
 
-async def _counts_of_all(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
-    """Likewise; topics made this very moment may take a while to be known. Raises LogUnavailable."""
+async def _known(admin: AIOKafkaAdminClient, wanted: dict[str, dict[str, str]]) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+    """The numbers of partitions and the settings; topics made this very moment may take a while to be known. Raises LogUnavailable."""
     for _ in range(KNOWN_TRIES):
-        counts = await _counts(admin, names)
-        if len(counts) == len(names):
-            return counts
+        counts = await _counts(admin, list(wanted))
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted])
+        settings = {found[3]: {entry[0]: entry[1] for entry in found[4]} for answer in answers for found in answer.resources}
+        if len(counts) == len(wanted) and all(settings.get(name, {}).get(key) is not None for name in wanted for key in wanted[name]):
+            return counts, settings
         await asyncio.sleep(KNOWN_WAIT_S)
-    raise LogUnavailable(f"topics {', '.join(sorted(set(names) - set(counts)))} are not known")
+    raise LogUnavailable(f"topics {', '.join(wanted)} are not known yet, or not all of them")
 
 
 def _mend_settings(options: dict[str, Any], name: str, has: dict[str, str | None], mend: dict[str, str]) -> str:
