@@ -195,7 +195,8 @@ class Engine:
     def _concern(self, desk: Desk) -> None:
         desk.concern([promise for _, promise in sorted(self.promises.items())], self._watchers, with_plain=self._with_plain)
 
-    def _desks(self) -> Iterator[Desk]:
+    def desks(self) -> Iterator[Desk]:
+        """All desks, ordered by vendor and service."""
         for _, vendor in sorted(self.vendors.items()):
             for _, desk in sorted(vendor.desks.items()):
                 yield desk
@@ -263,16 +264,15 @@ class Engine:
         """
         said: list[Statement] = []
         for lane in self._lanes(vendor):
-            for fired in lane.timers.until(lane.reach(arrival)):
+            until = lane.reach(arrival)
+            if lane.timers.next_at >= until:
+                continue  # as with most records
+            for fired in lane.timers.until(until):
                 said += self._call(lane, fired)
                 limit -= 1
                 if limit <= 0:
                     return said, True
         return said, False
-
-    def is_quiet(self, arrival: int, vendor: str | None = None) -> bool:
-        """Whether a record of this arrival fires no timer at all (event mode: a record of this vendor)."""
-        return all(lane.timers.next_at >= lane.reach(arrival) for lane in self._lanes(vendor))
 
     @property
     def wake_at(self) -> int | None:
@@ -347,12 +347,12 @@ class Engine:
                     watchers = self._watchers.setdefault((agreement.name, promise.over), [])
                     watchers += [] if promise in watchers else [promise]
         self._known = len(self._activations)
-        for desk in self._desks():
+        for desk in self.desks():
             self._concern(desk)
 
     def _books(self, agreement: Agreement) -> Iterator[tuple[Case, int, Promise]]:
         """Where the promises of an agreement stand in each case: (case, place, promise)."""
-        for desk in self._desks():
+        for desk in self.desks():
             places = [(i, promise) for i, promise in enumerate(desk.promises) if promise.agreement == agreement.name]
             for _, case in sorted(desk.cases.items()) if places else ():
                 for place, promise in places:
@@ -374,7 +374,7 @@ class Engine:
         for (vendor, service), promise in self._named(agreement):
             if self._event_mode if self._owns is None else self._owns(vendor):
                 self._party_book(self.desk(vendor, service), promise)
-        for desk in self._desks():
+        for desk in self.desks():
             now = self._now(desk.lane)
             for book in list(desk.books.values()):
                 if book.agreement == agreement.name:
@@ -391,11 +391,11 @@ class Engine:
 
     def _restate(self, agreement: Agreement) -> list[Statement]:
         said = self._begin(agreement)
-        for desk in self._desks():
+        for desk in self.desks():
             for kept in list(desk.books.values()):
                 if kept.agreement == agreement.name:
                     said += kept.restate(self._now(desk.lane), desk.lane.timers.arm)
-        for desk in self._desks():
+        for desk in self.desks():
             lane = desk.lane
             now = self._now(lane)
             for _, case in sorted(desk.cases.items()):
@@ -714,7 +714,7 @@ class Engine:
 
     def clocks(self, vendor: str | None = None, case: str | None = None) -> Iterator[CaseLine]:
         """Clocks (of a vendor, of a case) as they stand at log time, in no order. Evidence may be folded between two of them."""
-        for desk in list(self._desks()):
+        for desk in list(self.desks()):
             if vendor not in (None, desk.vendor):
                 continue
             wanted = list(desk.cases.values()) if case is None else [desk.cases[case]] if case in desk.cases else []
@@ -739,7 +739,7 @@ class Engine:
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""
         found: list[LevelLine] = []
-        for desk in self._desks():
+        for desk in self.desks():
             for book in desk.books.values():
                 if isinstance(book, LevelBook):
                     found.extend(book.lines(desk.lane.log_time or 0))
@@ -747,7 +747,7 @@ class Engine:
 
     def levels_now(self) -> Iterator[LevelNow]:
         """Every level as it stands in its current window. Evidence may be folded between two of them; a level new since may be missing."""
-        for desk in list(self._desks()):
+        for desk in list(self.desks()):
             for book in list(desk.books.values()):
                 now = book.now(desk.lane.log_time or 0) if isinstance(book, LevelBook) else None
                 if now is not None:
@@ -760,7 +760,7 @@ class Engine:
     def books_of(self, case: str) -> list[ClockBook]:
         """The books of the clocks of all cases of that name, for reading."""
         found: list[ClockBook] = []
-        for desk in self._desks():
+        for desk in self.desks():
             entry = desk.cases.get(case)
             if entry is None:
                 continue

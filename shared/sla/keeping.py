@@ -19,7 +19,7 @@ import msgspec
 
 from shared.sla.books import Timer
 from shared.sla.calendars import Calendar, Zone
-from shared.sla.engine import Case, Desk, Enacted, Engine, Lane, Vendor
+from shared.sla.engine import Case, Enacted, Engine, Lane, Vendor
 from shared.sla.evidence import Evidence
 from shared.sla.timers import Fired
 
@@ -175,11 +175,11 @@ def _pieces(engine: Engine) -> Iterator[bytes]:
     lanes = [(name, lane.seen, lane.timers.door) for name, lane in _lanes(engine)]
     yield _write(_Head(engine.clock, engine.enacted, engine.tallies, engine.superseded, vendors, lanes), {})
     reducers = _Names(engine).reducers()
-    for desk in _desks(engine):
+    for desk in engine.desks():
         cases = iter(desk.cases.items())
         while some := [(name, case.events, case.books) for name, case in islice(cases, CASES_MAX)]:
             yield _write(_Cases(desk.vendor, desk.service, some), reducers)
-    for desk in _desks(engine):
+    for desk in engine.desks():
         if desk.books or desk.first is not None:
             yield _write(_Books(desk.vendor, desk.service, desk.first, desk.books), reducers)
     for name, lane in _lanes(engine):
@@ -190,10 +190,6 @@ def _lanes(engine: Engine) -> list[tuple[str, Lane]]:
     if engine.clock == "log":
         return [("", engine.lane)]
     return [(name, vendor.lane) for name, vendor in sorted(engine.vendors.items())]
-
-
-def _desks(engine: Engine) -> Iterator[Desk]:
-    return (desk for _, vendor in sorted(engine.vendors.items()) for _, desk in sorted(vendor.desks.items()))
 
 
 def _timers_of(engine: Engine, vendor: str, lane: Lane) -> _Timers:

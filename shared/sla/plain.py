@@ -234,7 +234,7 @@ def _noted(noted: int, events: list[Evidence]) -> tuple[str, ...]:
 
 
 def _statement(
-    clock: PlainClock, promise: Promise, events: list[Evidence], type_: str, instant: int, revision: int | None, decided_at: int
+    clock: PlainClock, promise: Promise, events: list[Evidence], type_: str, instant: int, revision: int, decided_at: int
 ) -> Statement:
     first, rules = events[0], clock.rules
     state, started, due, stopped, elapsed, target, paused, late, overdue, provisional = view(clock, decided_at)
@@ -261,7 +261,7 @@ def _statement(
         paused=paused,
         late=late,
         overdue=overdue,
-        cause=None if revision is None else ON_DUE,
+        cause=ON_DUE,
         provisional=provisional,
         evidence=_noted(clock.noted, events),
     )

@@ -1,20 +1,15 @@
 """`shared.ports.accounts.AccountStore` in PostgreSQL: the table `accounts`."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.adapters.postgres.credentials import credentials
+from shared.adapters.postgres.credentials import credentials, transaction
 from shared.adapters.postgres.database import metadata
 from shared.ports.accounts import Account
-from shared.ports.credentials import CredentialsUnavailable
 
 accounts: Final = sa.Table(
     "accounts",
@@ -31,13 +26,8 @@ class PostgresAccounts:
     def __init__(self, engine: AsyncEngine, *, timeout: float = 2) -> None:
         self._engine, self._timeout = engine, timeout
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as wrong:
-            raise CredentialsUnavailable(f"accounts: {wrong!r}") from wrong
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(self._engine, self._timeout, "accounts")
 
     async def account(self, name: str) -> Account | None:
         async with self._transaction() as connection:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -33,19 +33,24 @@ def _credential(row: Row[Any]) -> Credential:
     return Credential(**{**row._mapping, "vendors": tuple(row.vendors)})
 
 
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, timeout: float, what: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction of at most `timeout` seconds about `what`. Raises CredentialsUnavailable where the database does not take it."""
+    try:
+        async with asyncio.timeout(timeout), engine.begin() as connection:
+            yield connection
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as wrong:
+        raise CredentialsUnavailable(f"{what}: {wrong!r}") from wrong
+
+
 class PostgresCredentials:
     """`timeout` bounds each call, in seconds."""
 
     def __init__(self, engine: AsyncEngine, *, timeout: float = 2) -> None:
         self._engine, self._timeout = engine, timeout
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as wrong:
-            raise CredentialsUnavailable(f"credentials: {wrong!r}") from wrong
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(self._engine, self._timeout, "credentials")
 
     async def add(self, credential: Credential, *, most_active: int | None = None) -> None:
         same = select(credentials.c.name).where(
