@@ -47,7 +47,7 @@ class Files:
         self.verdicts += len(statements)
         if self._verdicts is not None:
             for statement in statements:
-                self._verdicts.write(verdicts.encode(verdicts.verdict_of(statement)) + b"\n")
+                self._verdicts.write(verdicts.encode_statement(statement) + b"\n")
 
     def rejected(self, line: BadLine) -> None:
         """Write a line that could not be used."""

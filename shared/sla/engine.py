@@ -257,6 +257,16 @@ class Engine:
         """Log time of a lane as it stands, for what no event's arrival decides."""
         return Moment(lane.log_time or 0, lane.log_time, self._event_mode)
 
+    def is_waited_for(self, arrival: int, vendor: str | None = None) -> bool:
+        """Whether `fire` would do anything (event mode: of a vendor)."""
+        lane = self.lane
+        if self._event_mode:
+            holder = self.vendors.get(vendor or "")
+            if holder is None:
+                return False
+            lane = holder.lane
+        return lane.timers.next_at < max(arrival, lane.seen)
+
     def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Statement], bool]:
         """Fire at most `limit` of the timers that a record of this arrival would (event mode: of a vendor, or of all).
 
