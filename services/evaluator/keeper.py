@@ -84,16 +84,17 @@ class Keeper:
 
     async def restore(self, state: Partition, checkpoint: Checkpoint) -> None:
         """Bring an empty partition to a checkpoint. Raises CheckpointsUnavailable, WouldFoldDifferently."""
-        restoring = keeping.Restoring(state.engine)
+        restoring, began = keeping.Restoring(state.engine), self._time.monotonic()
         try:
             async for block in self._checkpoints.blocks(state.number):
                 for _ in restoring.read(block):
                     await self._time.sleep(0)  # live partitions get their turn
-                self._log.info("checkpoint", partition=state.number, cases_read=restoring.cases)
         except keeping.Unreadable as wrong:
             raise WouldFoldDifferently(f"partition {state.number}: {wrong}. Run `slawatch checkpoints forget`, then start again") from wrong
         state.next_offset, state.arrival = checkpoint.offset, checkpoint.arrival
         state.broker_time = BrokerTime(*checkpoint.broker_time)
+        seconds = round(self._time.monotonic() - began, 3)
+        self._log.info("checkpoint loaded", partition=state.number, offset=checkpoint.offset, cases=restoring.cases, seconds=seconds)
 
     def forget(self, partition: int) -> None:
         """It is another's now."""

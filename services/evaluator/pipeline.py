@@ -93,6 +93,7 @@ class Pipeline:
         """Partitions come: they are restored by the loop, not here. Those that were here before go on where they stand."""
         assert self.reader is not None
         self._joined = True
+        self._log.info("partitions assigned", partitions=len(places))
         self._assigned = {partition for _, partition in places}
         for gone in set(self._owned) - self._assigned:
             self._drop(gone)
