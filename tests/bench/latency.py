@@ -18,6 +18,7 @@ WINDOW_S = 20
 PROBES_A_SECOND = 50  # of each sort
 PARTITIONS = 64
 VENDORS = 60
+STANDING_S = 864_000
 LEAD_S = 5  # from opening a probe until it is due
 SLICE_S = 0.02
 AGREEMENT = """
@@ -46,9 +47,10 @@ def event(kind: str, case: str, vendor: str, data: str, at: float) -> tuple[byte
 
 
 def standing(clocks: int) -> Iterator[tuple[bytes, bytes]]:
-    """Cases that stay open."""
+    """Cases that stay open: opened within the last ten days, in any order, and told now."""
     for case in range(clocks):
-        yield event("case.opened", f"standing-{case}", f"v{case % VENDORS:03d}", '{"probe":"none","priority":"P4"}', time.time())
+        opened = time.time() - case * 7_919 % STANDING_S
+        yield event("case.opened", f"standing-{case}", f"v{case % VENDORS:03d}", '{"probe":"none","priority":"P4"}', opened)
 
 
 class _Feed:
