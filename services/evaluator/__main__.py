@@ -98,6 +98,8 @@ async def join(reader: GroupReader, time: TimeSource) -> None:
 
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    log = structlog.get_logger()
+    log.info("starting")
     time, metrics = SystemTime(), Metrics(process_registry())
     engine = connect(settings.database.get_secret_value(), pool=4)
     options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)
@@ -144,6 +146,7 @@ async def main(settings: Settings) -> None:
 
             async def work() -> None:
                 await prepare(settings, engine, writer, time)
+                log.info("topics and tables are there")
                 await join(reader, time)
                 showing = [asyncio.ensure_future(show(keep)) for keep in (keep_showing, keep_counting)]
                 try:

@@ -27,6 +27,7 @@ EVERY_RECORDS: Final = 50_000  # folded since the last one
 EVERY_S: Final = 10.0  # if anything was folded
 REST: Final = 4  # times as long as the last one took, before the next: they never take more than a fifth of a core
 LAST_S: Final = 3.0  # how long the one at the end may take
+LOADS_MAX: Final = 2  # partitions loaded at once: one is read from the database while one is unpacked, and the first is live soon
 
 Output = dict[str, dict[int, int]]  # topic -> partition -> where what was not yet said will begin
 
@@ -57,6 +58,7 @@ class Keeper:
         self._saving: asyncio.Task[None] | None = None
         self._began = self._saved_at = time.monotonic()
         self._took = 0.0
+        self._loading = asyncio.Semaphore(LOADS_MAX)
         self.lost: set[int] = set()
         self.trouble = ""
         self._log = structlog.get_logger()
@@ -83,17 +85,22 @@ class Keeper:
         return acquired
 
     async def restore(self, state: Partition, checkpoint: Checkpoint) -> None:
-        """Bring an empty partition to a checkpoint. Raises CheckpointsUnavailable, WouldFoldDifferently."""
-        restoring = keeping.Restoring(state.engine)
+        """Bring an empty partition to a checkpoint, when its turn comes. Raises CheckpointsUnavailable, WouldFoldDifferently."""
+        async with self._loading:
+            await self._load(state, checkpoint)
+
+    async def _load(self, state: Partition, checkpoint: Checkpoint) -> None:
+        restoring, began = keeping.Restoring(state.engine), self._time.monotonic()
         try:
             async for block in self._checkpoints.blocks(state.number):
                 for _ in restoring.read(block):
                     await self._time.sleep(0)  # live partitions get their turn
-                self._log.info("checkpoint", partition=state.number, cases_read=restoring.cases)
         except keeping.Unreadable as wrong:
             raise WouldFoldDifferently(f"partition {state.number}: {wrong}. Run `slawatch checkpoints forget`, then start again") from wrong
         state.next_offset, state.arrival = checkpoint.offset, checkpoint.arrival
         state.broker_time = BrokerTime(*checkpoint.broker_time)
+        seconds = round(self._time.monotonic() - began, 3)
+        self._log.info("checkpoint loaded", partition=state.number, offset=checkpoint.offset, cases=restoring.cases, seconds=seconds)
 
     def forget(self, partition: int) -> None:
         """It is another's now."""

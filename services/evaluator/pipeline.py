@@ -94,6 +94,7 @@ class Pipeline:
         """Partitions come: they are restored by the loop, not here. Those that were here before go on where they stand."""
         assert self.reader is not None
         self._joined = True
+        self._log.info("partitions assigned", partitions=len(places))
         self._assigned = {partition for _, partition in places}
         for gone in set(self._owned) - self._assigned:
             self._drop(gone)
@@ -145,7 +146,7 @@ class Pipeline:
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
             if self._time.monotonic() - told_at > TELEMETRY_S:
                 told_at = self._time.monotonic()
-                _spare_the_state()
+                _spare_the_state(loading=bool(self._restoring))
                 await self._tell(self.reader)
 
     async def stop(self) -> None:
@@ -169,7 +170,7 @@ class Pipeline:
             if owned is not None and not self._strayed(reader, owned, batch[0]):
                 await self._fold(owned, batch)
         await self._emit()
-        if self._keeper.is_due(self._states()):
+        if not self._restoring and self._keeper.is_due(self._states()):  # a snapshot copies each page that is being filled
             output = await self._output()
             if not self._verdicts and not self._quarantined:
                 self._keeper.take(self._states(), output)
@@ -418,7 +419,11 @@ class Pipeline:
         return 0 if last is None or broker_time is None else max(broker_time - last, 0) / 1000
 
 
-def _spare_the_state() -> None:
-    """Collect what is young, and let the collector look at nothing else again: a state of millions of objects holds no garbage."""
-    gc.collect(1)
+def _spare_the_state(*, loading: bool) -> None:
+    """Collect what is young, and let the collector look at nothing else again: a state of millions of objects holds no garbage.
+
+    While state is being loaded nearly all that is young is state, and is not looked at even once.
+    """
+    if not loading:
+        gc.collect(1)
     gc.freeze()

@@ -84,17 +84,20 @@ class Bench(Installation):
     def begin(self, name: str = "evaluator", profile: Path | None = None) -> None:
         """Start an evaluator under this name; its output goes to a file of that name. `profile`: where cProfile writes at its end."""
         self.ports.setdefault(name, free_port())
-        with (self.directory / f"{self.word}-{name}.log").open("ab") as log:
+        with self.log_of(name).open("ab") as log:
             watched = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
             command = [sys.executable, *watched, "-m", "shared.cli", "serve", "evaluator"]
             environment = self.environment | {"SLAWATCH_EVALUATOR_PORT": str(self.ports[name])}
             self._running[name] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
+    def log_of(self, name: str) -> Path:
+        """The file of its output."""
+        return self.directory / f"{self.word}-{name}.log"
+
     async def metric(self, service: str, name: str) -> float:
         """A metric without labels; 0 while nobody answers. Raises AssertionError when the process has ended."""
         process = self._running[service]
-        log = self.directory / f"{self.word}-{service}.log"
-        assert process.poll() is None, f"{service} has ended:\n{log.read_text('utf-8', 'replace')[-3_000:]}"
+        assert process.poll() is None, f"{service} has ended:\n{self.log_of(service).read_text('utf-8', 'replace')[-3_000:]}"
         try:
             text = (await self.http.get(self.url(service, "/metrics"))).text
         except httpx2.TransportError:
