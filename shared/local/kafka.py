@@ -63,11 +63,12 @@ rootLogger.appenderRef.out.ref=out
 class Kafka:
     """The broker of one home directory; its data outlives it. `bootstrap` is host:port, the same through restarts."""
 
-    def __init__(self, home: Path, cache: Path, port: int, controller_port: int) -> None:
+    def __init__(self, home: Path, cache: Path, port: int, controller_port: int, more: str = "") -> None:
+        """`more`: lines for server.properties, which win over those above them; `{port}` and so on are filled in."""
         self.bootstrap = f"127.0.0.1:{port}"
         self._directory = home / "kafka"
         self._cache = cache
-        self._properties = _PROPERTIES.format(port=port, controller_port=controller_port, data=self._directory / "data")
+        self._properties = (_PROPERTIES + more).format(port=port, controller_port=controller_port, data=self._directory / "data")
         self.child = Child("kafka", (), home / "logs" / "kafka.log")
 
     def prepare(self) -> None:

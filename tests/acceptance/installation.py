@@ -72,11 +72,15 @@ class Installation:
         for name in names:
             await self.ready(name)
 
-    def launch(self, service: str) -> None:
-        """Start one, without waiting."""
+    def launch(self, service: str, **settings: str) -> None:
+        """Start one, with settings of its own, without waiting; `evaluator-2` and so on are further evaluators."""
+        kind = service.partition("-")[0]
+        port = self.ports.setdefault(service, free_port())
+        own = {f"{kind.upper()}_PORT": str(port), **settings}
+        environment = {**self.environment, **{f"SLAWATCH_{name}": value for name, value in own.items()}}
         with (self.directory / f"{service}.log").open("ab") as log:
-            command = [sys.executable, "-m", "shared.cli", "serve", service]
-            self._running[service] = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log)
+            command = [sys.executable, "-m", "shared.cli", "serve", kind]
+            self._running[service] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
     async def ready(self, service: str, seconds: float = 60) -> None:
         """Wait until it says so."""

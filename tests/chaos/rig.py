@@ -4,8 +4,6 @@ import asyncio
 import json
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 from sqlalchemy.engine import make_url
 
 from shared.adapters.kafka.connection import connection as options_of
@@ -80,6 +79,13 @@ class Ground:
         """Likewise."""
         await asyncio.to_thread(self.stack.restart_postgres)
 
+    async def heal(self) -> None:
+        """Undo what a round may have left: slow proxies, servers that ended or stand still."""
+        self.kafka.delay_s = self.postgres.delay_s = 0
+        for child, restart in zip(self.stack.children, (self.restart_kafka, self.restart_postgres), strict=True):
+            if child.process is None or not child.alive() or child.process.status() == psutil.STATUS_STOPPED:
+                await restart()
+
 
 @asynccontextmanager
 async def ground(home: Path) -> AsyncIterator[Ground]:
@@ -116,16 +122,6 @@ class Rig(Installation):
         self.writer = KafkaWriter(options_of(self.settings, under.bootstrap), timeout=20)
 
     # -- processes -----------------------------------------------------------------------------------------------
-
-    def launch(self, service: str, **settings: str) -> None:
-        """Start a service, or one more member, with settings of its own."""
-        kind = service.partition("-")[0]
-        port = self.ports.setdefault(service, free_port())
-        own = {f"{kind.upper()}_PORT": str(port), **settings}
-        environment = {**self.environment, **{f"SLAWATCH_{name}": value for name, value in own.items()}}
-        with (self.directory / f"{service}.log").open("ab") as log:
-            command = [sys.executable, "-m", "shared.cli", "serve", kind]
-            self._running[service] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
     @property
     def running(self) -> list[str]:

@@ -354,7 +354,7 @@ async def test_a_successor_goes_on_from_the_checkpoint_and_says_nothing_twice(si
     await site.start(["evaluator"])
     log = [msgspec.json.decode(line) for line in (site.directory / "evaluator.log").read_bytes().splitlines() if line.startswith(b"{")]
     assert sum(line["offset"] for line in log if line["event"] == "partition restoring") >= 3, "it goes on, and does not begin anew"
-    assert any(line["cases_read"] for line in log if line["event"] == "checkpoint")
+    assert any(line["cases"] for line in log if line["event"] == "checkpoint loaded")
     said = await site.until_said(4)
     assert set(said.values()) == {1}
 

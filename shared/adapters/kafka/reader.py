@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
 from shared.ports.log import LogUnavailable, RebalanceHandler, Record
@@ -133,13 +133,12 @@ class KafkaScanner:
         consumer = AIOKafkaConsumer(enable_auto_commit=False, **self._options)
         try:
             await consumer.start()
-            await consumer._client.force_metadata_update()
+            await consumer._client.set_topics([topic])  # asks the broker for this one only
+            if not consumer.partitions_for_topic(topic):
+                await consumer._client.force_metadata_update()  # an answer that was on its way may be of other topics
+            if topic in consumer._client.cluster.unauthorized_topics:  # not an empty topic, of which there is nothing to tell
+                raise TopicAuthorizationFailedError(topic)
             where = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
-            if not where:
-                # a topic that this client never asked for: assigning makes it ask
-                consumer.assign([TopicPartition(topic, 0)])
-                await consumer._client.set_topics([topic])
-                where = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
             first, last = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
             return {tp.partition: (first[tp], last[tp]) for tp in where}
         except (KafkaError, OSError) as wrong:
