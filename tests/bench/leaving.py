@@ -11,8 +11,8 @@ from shared.sla.engine import Engine
 from shared.sla.leaving import Gone, mark_of
 from shared.wire import events
 from tests.bench import job
-from tests.bench.apart import apart
-from tests.bench.folding import engine_of, event_of, resident
+from tests.bench.apart import apart, resident
+from tests.bench.folding import engine_of, event_of
 
 DAY_S = 86_400
 AGREEMENT = job.AGREEMENT.replace("grace: 5s", "grace: 5s\nhorizon: 1d", 1)
