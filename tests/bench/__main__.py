@@ -16,7 +16,7 @@ from rich.console import Console
 
 from shared.local.stack import start_stack
 from tests.acceptance.alarms import CLOCKS, delays
-from tests.bench import alerting, calendars, folding, latency, leaving, modes, profiling, replaying, throughput
+from tests.bench import alerting, calendars, folding, latency, leaving, modes, profiling, recovery, replaying, throughput
 
 out = Console(highlight=False, soft_wrap=True)
 
