@@ -15,7 +15,7 @@ from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, OverBoo
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
 from shared.sla.instants import FOREVER
-from shared.sla.leaving import AT_REST, HORIZON, IDLE_SLICE, SLICE, Gone, Leaving, Rest, mark_of
+from shared.sla.leaving import HORIZON, IDLE_SLICE, SLICE, Gone, Leaving, Rest, mark_of
 from shared.sla.levels import LevelBook, LevelLine, LevelNow
 from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
@@ -60,16 +60,19 @@ class Case(msgspec.Struct, eq=False):
 
     def rest(self, aside: Sequence[Evidence]) -> Rest | None:
         """How it rests; None while anything of it is open. `aside`: evidence of it that was superseded."""
-        found, desk = AT_REST, self.desk
+        since, final, desk = self.touched_at(aside), -FOREVER, self.desk
         for book in self.books:
-            if book is not None:
-                rest = plain.rest(book) if isinstance(book, PlainClock) else book.rest()
-                if rest is None:
-                    return None
-                found = found.with_book(rest)
-        if any(promise.key in desk.books and desk.books[promise.key].is_open(self.name) for promise in desk.over_cases):
-            return None
-        return Rest(max(found.since, self.touched_at(aside)), found.final)
+            if book is None or (book.__class__ is PlainClock and book.state is plain.MET):
+                continue  # as most are
+            rest = plain.rest(book) if isinstance(book, PlainClock) else book.rest()
+            if rest is None:
+                return None
+            since, final = max(since, rest.since), max(final, rest.final)
+        for promise in desk.over_cases:
+            counted = desk.books.get(promise.key)
+            if counted is not None and counted.is_open(self.name):
+                return None
+        return Rest(since, final)
 
     def touched_at(self, aside: Sequence[Evidence]) -> int:
         """Log time when it last came by evidence, or lost some."""
@@ -138,7 +141,9 @@ class Desk:
         self.watched = tuple((promise.agreement, promise.name) in watchers for promise in self.promises)
         self.horizon = max((edition.agreement.horizon for promise in mine for edition in promise.editions), default=HORIZON)
         self.lane.leaving.horizon = min(self.lane.leaving.horizon, self.horizon)
-        self.marks = tuple(mark_of(promise.agreement, promise.name) if promise.kind == "deadline" else 0 for promise in self.promises)
+        self.marks = tuple(
+            mark_of(f"{promise.agreement}\0{promise.name}") if promise.kind == "deadline" else 0 for promise in self.promises
+        )
         if before != self.promises:
             for case in self.cases.values():
                 kept = dict(zip(before, case.books, strict=True))
@@ -153,24 +158,27 @@ class Desk:
             found.append(OverBook(promise.agreement, promise.name) if mark and of_case ^ mark in self.gone else None)
         return found
 
-    def remember(self, case: Case, evidence: Iterable[Evidence]) -> None:
+    def remember(self, case: Case, evidence: Sequence[Evidence]) -> None:
         """A case leaves: its clocks shall not begin again, nor its evidence count again."""
-        if self.gone is None:
-            self.gone = Gone()
-        of_case, are_over = mark_of(case.name), True
+        gone = self.gone
+        if gone is None:
+            gone = self.gone = Gone()
+        of_case, are_over = mark_of(case.name), not self.over_cases
         for mark, book in zip(self.marks, case.books, strict=True):
-            if isinstance(book, PlainClock) or (isinstance(book, ClockBook) and book.has_begun):
-                self.gone.add(of_case ^ mark)
+            if book.__class__ is PlainClock or (isinstance(book, ClockBook) and book.has_begun):
+                gone.add(of_case ^ mark)
             elif not isinstance(book, OverBook):
                 are_over = False
-        if not are_over or self.over_cases or not self.promises:
+        if not are_over or not self.marks:
             for event in evidence:
-                self.gone.add(mark_of(event.source, event.id))
+                gone.add(mark_of(f"{event.source}\0{event.id}"))
                 self.last_gone = max(self.last_gone, event.time)
             if 0 in self.marks:
                 self.last_gone = FOREVER
+        first = self.first_gone
         for event in evidence:
-            self.first_gone = min(self.first_gone, event.time)
+            if event.time < first:
+                self.first_gone = first = event.time
 
 
 _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
@@ -434,8 +442,8 @@ class Engine:
         desk = case.desk
         if desk.cases.get(case.name) is not case:
             return  # it has gone before its turn
-        log_time, horizon = desk.lane.seen, desk.horizon
-        rest = case.rest(self.vendors[desk.vendor].aside.get((desk.service, case.name), ()))
+        log_time, horizon, aside = desk.lane.seen, desk.horizon, self.vendors[desk.vendor].aside
+        rest = case.rest(aside.get((desk.service, case.name), ()) if aside else ())
         if rest is None:
             desk.lane.leaving.put(case, Rest(log_time, log_time).leaves_at(horizon))
         elif rest.leaves_at(horizon) < log_time:
@@ -462,15 +470,17 @@ class Engine:
         """A case leaves: of its evidence and clocks nothing stays but their marks, and what was counted over all cases."""
         if self._farewell is not None:
             self._farewell(case)
-        desk, vendor = case.desk, self.vendors[case.desk.vendor]
+        desk, vendor, evidence = case.desk, self.vendors[case.desk.vendor], case.events
         del desk.cases[case.name]
-        evidence = (*case.events, *vendor.aside.pop((desk.service, case.name), ()))
+        if vendor.aside:
+            evidence = evidence + vendor.aside.pop((desk.service, case.name), [])
         desk.remember(case, evidence)
+        posted = vendor.posted
         for event in evidence:
-            of_source = vendor.posted[event.source]
+            of_source = posted[event.source]
             del of_source[event.id]
             if not of_source:
-                del vendor.posted[event.source]
+                del posted[event.source]
             if event.replaces is not None:
                 named = (desk.vendor, event.source, event.replaces)
                 if self.superseded.get(named) == (desk.service, case.name):
@@ -478,8 +488,8 @@ class Engine:
         for counted in desk.books.values():
             counted.let_go(case.name)
         for book in case.books:
-            if book is not None and not isinstance(book, PlainClock):
-                book.leave()
+            if book is not None and book.__class__ is not PlainClock:
+                book.leave()  # type: ignore[union-attr]  # mypy does not narrow by class
         case.events, case.books = [], []  # reminders of it may last
 
     @staticmethod
@@ -637,7 +647,7 @@ class Engine:
                 return said or (), None
             return said or (), self._refuse("conflict", "an event of this vendor, source and id with other content stands already")
         desk = vendor.desks.get(event.service) or self.desk(event.vendor, event.service)
-        if time <= desk.last_gone and desk.gone is not None and mark_of(event.source, event.id) in desk.gone:
+        if time <= desk.last_gone and desk.gone is not None and mark_of(f"{event.source}\0{event.id}") in desk.gone:
             self._late += 1  # it was counted, and has left
             return said or (), None
         posted[event.id] = event

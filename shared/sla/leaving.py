@@ -19,7 +19,7 @@ from shared.sla.instants import DAY, FOREVER, HOUR
 
 HORIZON: Final = 7 * DAY  # where no agreement says another
 SLICE: Final = 8  # cases looked at beside a record of evidence: more than the one it may have brought
-IDLE_SLICE: Final = 4_000  # beside a tick or a pulse
+IDLE_SLICE: Final = 2_000  # beside a tick or a pulse
 _SHARD: Final = 1_024  # tombstones in a shard, on average, before all are halved
 _PIECE: Final = 64  # shards that are written down together
 
@@ -101,10 +101,9 @@ class Leaving(Generic[CaseT]):
             yield self._backlog.pop()
 
 
-def mark_of(*names: str) -> int:
-    """Eight bytes that stand for names."""
-    text = "\0".join(names)
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+def mark_of(name: str) -> int:
+    """Eight bytes that stand for a name."""
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 class Gone:

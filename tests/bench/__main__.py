@@ -16,7 +16,7 @@ from rich.console import Console
 
 from shared.local.stack import start_stack
 from tests.acceptance.alarms import CLOCKS, delays
-from tests.bench import alerting, calendars, folding, latency, modes, profiling, recovery, replaying, throughput
+from tests.bench import alerting, calendars, folding, latency, leaving, modes, profiling, recovery, replaying, throughput
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -47,6 +47,7 @@ def benches(cases: int | None, rounds: int, is_long: bool) -> dict[str, Callable
         "calendars": lambda: calendars.report(out),
         "memory": lambda: folding.report_memory(out, [1_000_000, 10_000_000] if is_long else [300_000]),
         "growth": lambda: folding.report_growth(out, [10_000, 100_000, *([1_000_000] if is_long else [])], [1, 10, 100, 1_000]),
+        "leaving": lambda: leaving.report(out, 200_000 if is_long else 20_000),
         "replay": lambda: replaying.report(out, 1_000_000 if is_long else 200_000),
         "latency": lambda: latency.report(out, [1_000_000] if is_long else [100_000]),
         "recovery": lambda: recovery.report(out, [1_000_000] if is_long else [100_000, 300_000]),

@@ -27,7 +27,7 @@ def run_levels(agreement: Document, calendars: list[Document], events: list[Docu
 
 def _run(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
     engine = Whole("event")
-    for bundle in _bundles("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
+    for bundle in bundles_of("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
         engine.activate(bundle, "drawn")
     for event in events:
         engine.take(to_evidence(event))
@@ -38,6 +38,6 @@ def _run(agreement: Document, calendars: list[Document], events: list[Document],
 
 
 @lru_cache(maxsize=64)
-def _bundles(text: str) -> tuple[Bundle, ...]:
-    """JSON is YAML, and quicker to write."""
+def bundles_of(text: str) -> tuple[Bundle, ...]:
+    """What activations of these documents carry. JSON is YAML, and quicker to write."""
     return bundles(load_text("drawn.yaml", text).or_raise())

@@ -8,19 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.cli.spilling import Spill
-from shared.language import bundles, load_text
 from shared.sla import keeping
 from shared.sla.engine import Engine
 from shared.sla.instants import DAY, HOUR, MINUTE, format_instant, parse_instant
 from shared.wire.events import decode
 from shared.wire.reports import case_line, level_line
 from tests.oracle.leaving import case_lines
-from tests.properties.engine_side import run_engine
+from tests.properties.engine_side import bundles_of, run_engine
 from tests.properties.histories import History
 from tests.properties.test_oracle import comparable
 from tests.properties.test_plain import enriched, told
 
-IN_TEST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+IN_TEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NIGHTLY = settings(IN_TEST, max_examples=4_000, derandomize=False)
 Step = tuple[str, int, Any]  # what arrives, when, and the event
 _WINDOW: dict[str, Any] = {"window": "period", "on_empty": "met"}
@@ -62,7 +61,7 @@ class Told:
 
     def _fresh(self) -> Engine:
         engine = Engine(self._clock, farewell=self._spill.left, leaving_slice=self._slice)
-        for bundle in bundles(load_text("drawn.yaml", self._documents).or_raise()):
+        for bundle in bundles_of(self._documents):
             engine.activate(bundle, "drawn")
         return engine
 

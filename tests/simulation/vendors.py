@@ -13,6 +13,7 @@ from tests.simulation.machines import EVENTS, Writer
 from tests.simulation.virtual import Clock
 
 Document = dict[str, Any]
+BRIEF = "5s"  # a horizon under which cases leave while the world lasts
 OPERATIONS = ("paused", "resumed", "changed", "done", "done", "reopened", "reset", "cancelled", "noise")
 LUNCH: Document = {  # the world begins shortly before noon
     "apiVersion": "slawatch/v1",
@@ -42,7 +43,8 @@ def agreement(random: Random) -> Document:
     promised: Document = {"name": "promised", "kind": "deadline", "start": "opened", "stop": "done"}
     promised["targets"] = [{"until": "data.promised_at"}]
     head: Document = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "terms", "version": 1, "vendor": "*", "service": "*"}
-    return head | {"calendar": random.choice(["24x7", "lunch"]), "grace": "2s", "objectives": [resolution, promised]}
+    head |= {"calendar": random.choice(["24x7", "lunch"]), "grace": "2s", "objectives": [resolution, promised]}
+    return head | {"horizon": random.choice(["7d", "7d", BRIEF])}
 
 
 class DoorShut(Exception):

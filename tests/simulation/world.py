@@ -48,7 +48,7 @@ class World:
         self.seed, self.random, self.calm = seed, Random(seed), calm
         self.chronicle: list[str] = []
         self.furthest = 0  # step of the broker's clock
-        self.broker_clock = Clock(NOON - self.random.randint(0, 60_000))
+        self.broker_clock = Clock(NOON - self.random.randint(0, 120_000))  # at full hours cases leave
         self.log = MemoryLog(self.broker_clock, {EVENTS: PARTITIONS, BREACHES: PARTITIONS, QUARANTINE: PARTITIONS})
         self.agreement = agreement(self.random)
         text = "\n---\n".join(json.dumps(document) for document in (LUNCH, self.agreement))
