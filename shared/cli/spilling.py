@@ -65,8 +65,9 @@ class Spill:
 
     def merged(self, present: Iterable[CaseLine]) -> Iterator[CaseLine]:
         """All lines in order: those of cases that have left, and those that are still there."""
+        there = list(present)  # first: asking for them may make the last ones leave
         sources = [map(_with_key, self._read(run)) for run in self._runs]
-        sources += [map(_with_key, sorted([*self._batch, *present], key=_key))]
+        sources += [map(_with_key, sorted([*self._batch, *there], key=_key))]
         for _, line in merge(*sources, key=itemgetter(0)):
             yield line
 
