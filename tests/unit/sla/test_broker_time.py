@@ -1,5 +1,7 @@
 """Leaps of broker time: a broker's or an evaluator's clock that jumps makes no false breach, no stuck timer and no storm of ticks."""
 
+import pytest
+
 from services.evaluator.ticks import ASK_S, TickPlan, Waiting
 from shared.language import bundles, load_text
 from shared.sla.broker_time import BrokerTime
@@ -34,7 +36,7 @@ class Site:
 
     def __init__(self) -> None:
         self.now = TEN  # what is true
-        self.broker = self.own = 0  # how far the two clocks are off, ms
+        self.broker = self.own = self.ingest = 0  # how far the three clocks are off, ms
         self.time, self.plan, self.offset = BrokerTime(), TickPlan(), 0
         self.engine = Engine("log")
         (bundle,) = bundles(load_text("terms.yaml", TERMS).or_raise())
@@ -74,15 +76,31 @@ class Site:
         self.called += [(statement.case, self.now) for statement in self.engine.tick(believed)]
         self._folded(believed)
 
-    def pulse(self) -> None:
-        """What ingest's do, but for blind time: the log does not fall silent."""
-        self._folded(self.time.believe(self.now + self.broker, self.now))
+    def pulse(self, *, counts: bool = False) -> None:
+        """What ingest's do: the log does not fall silent. `counts`: for blind time, too."""
+        believed = self.time.believe(self.now + self.broker, self.now + self.ingest)
+        if counts:
+            self.called += [(statement.case, self.now) for statement in self.engine.pulse(believed)]
+        self._folded(believed)
 
 
-def _busy(site: Site, span: int) -> None:
+def _busy(site: Site, span: int, *, counts: bool = False) -> None:
     for _ in range(span // (5 * SECOND)):
         site.run(5 * SECOND)
-        site.pulse()
+        site.pulse(counts=counts)
+
+
+def _shut(after: int, *, own: int, ingest: int) -> tuple[Site, int]:
+    """A clock falls due after 30 minutes; the door is shut for ten, `after` so long; clocks are wrong. When it is called, after its due."""
+    site = Site()
+    site.own, site.ingest = own, ingest
+    site.post("c")
+    _busy(site, after, counts=True)
+    site.run(10 * MINUTE)
+    _busy(site, 45 * MINUTE - after, counts=True)
+    ((case, at),) = site.called
+    assert case == "c"
+    return site, at - (TEN + 30 * MINUTE)
 
 
 def test_a_broker_an_hour_ahead_calls_nothing_early_and_nothing_late() -> None:
@@ -169,3 +187,44 @@ def test_what_is_believed_is_a_function_of_the_log_and_goes_on_from_its_state() 
         half.believe(arrival, reading)
     resumed = BrokerTime(half.arrival, half.held)
     assert [resumed.believe(arrival, reading) for arrival, reading in records[3:]] == believed[3:]
+
+
+@pytest.mark.parametrize(("own", "ingest"), [(0, 0), (HOUR, 0), (-HOUR, 0), (0, HOUR), (0, -HOUR)])
+def test_one_right_clock_is_enough_for_blind_time(own: int, ingest: int) -> None:
+    """Ingest's or the evaluator's: what fell due while the door was shut is called two minutes after it opens."""
+    site, after = _shut(25 * MINUTE, own=own, ingest=ingest)
+    assert 0 <= after - (5 * MINUTE + 2 * MINUTE) <= (ASK_S + 5) * SECOND
+    assert site.time.held == 0
+
+
+def test_with_both_clocks_wrong_minutes_that_nobody_vouches_for_do_not_pass_and_the_alarm_stays() -> None:
+    """Dues behind a shut door move by its length (decision 16): late, and told, until a clock is set right."""
+    site, after = _shut(10 * MINUTE, own=2 * MINUTE, ingest=-2 * MINUTE)
+    assert 0 <= after - 10 * MINUTE <= 10 * SECOND
+    assert 0 <= site.time.held - 10 * MINUTE <= 5 * SECOND
+    site.ingest = 0
+    site.pulse(counts=True)
+    assert site.time.held == 0
+
+
+def test_with_both_clocks_wrong_a_due_behind_the_shut_door_waits_for_the_catch_up_all_the_same() -> None:
+    """The tick at the first due ends the standstill: from there on it is blind time."""
+    site, after = _shut(25 * MINUTE, own=2 * MINUTE, ingest=-2 * MINUTE)
+    assert 0 <= after - (5 * MINUTE + 2 * MINUTE) <= 10 * SECOND
+    assert 0 <= site.time.held - 5 * MINUTE <= 10 * SECOND
+
+
+def test_with_both_clocks_wrong_a_second_due_may_be_called_without_the_catch_up() -> None:
+    """The hole that is left, as decision 16 tells it: who was done in time and tells so late sees a breach, and its retraction."""
+    site = Site()
+    site.own, site.ingest = 2 * MINUTE, -2 * MINUTE
+    site.post("first")
+    site.run(30 * SECOND)
+    site.post("second")
+    _busy(site, 25 * MINUTE - 30 * SECOND, counts=True)
+    site.run(10 * MINUTE)
+    opened = site.now
+    _busy(site, 5 * MINUTE, counts=True)
+    called = dict(site.called)
+    assert called["first"] - opened >= 2 * MINUTE
+    assert 0 < called["second"] - opened < MINUTE
