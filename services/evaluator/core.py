@@ -66,14 +66,18 @@ class Partition:
             if record.offset < self.next_offset:
                 continue
             content = self._read(record, output)
-            arrival, more = self._arrival(content, record), True
+            arrival = self._arrival(content, record)
+            more = self._is_waited_for(content, arrival)  # by a timer: seldom
             while more:
                 said, more = self._fire(content, arrival)
                 output.statements.extend(said)
                 if more:
                     yield output
                     output, folded = Output([], []), 0
-            self._fold(content, record, arrival, output)
+            if content.__class__ is Evidence:
+                self._take(content, record, arrival, output)
+            elif content is not None:
+                output.statements.extend(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
             self.next_offset, self.arrival = record.offset + 1, arrival
             folded += 1
             if folded == SLICE_RECORDS:
@@ -98,6 +102,12 @@ class Partition:
             return record.timestamp
         return self.broker_time.believe(record.timestamp, content.reading if isinstance(content, Tick | Pulse) else None)
 
+    def _is_waited_for(self, content: Evidence | controls.Control | None, arrival: int) -> bool:
+        """Whether a timer may fire before the record is folded. Asked of every record, while hardly any does."""
+        if self.clock == "event":
+            return content.__class__ is not Evidence or self.engine.is_waited_for(content.time, content.vendor)
+        return self.engine.is_waited_for(arrival)
+
     def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Statement], bool]:
         """Fire some of the timers that a record is about to; what is stated, and whether there are more."""
         if self.clock == "log":
@@ -105,12 +115,6 @@ class Partition:
         if isinstance(content, Evidence):
             return self.engine.fire(content.time, SLICE_TIMERS, content.vendor)
         return self.engine.fire(content.to, SLICE_TIMERS, content.vendor) if isinstance(content, Advance) else ([], False)
-
-    def _fold(self, content: Evidence | controls.Control | None, record: Record, arrival: int, output: Output) -> None:
-        if isinstance(content, Evidence):
-            self._take(content, record, arrival, output)
-        elif content is not None:
-            output.statements.extend(self._control(content, arrival))
 
     def _take(self, evidence: Evidence, record: Record, arrival: int, output: Output) -> None:
         try:
@@ -137,7 +141,7 @@ class Partition:
 
 def verdict_entry(statement: Statement, partition: int | None) -> Entry:
     """A record for the verdicts' topic, in the same partition as the vendor's events (None: that of its key)."""
-    return Entry(statement.vendor.encode(), verdicts.encode(verdicts.verdict_of(statement)), partition=partition)
+    return Entry(statement.vendor.encode(), verdicts.encode_statement(statement), partition=partition)
 
 
 def verdict_id(record: Record) -> str | None:

@@ -7,6 +7,7 @@ assigned ──► restore: load the checkpoint, read back the own output since,
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -307,10 +308,12 @@ class Pipeline:
     def _collect(self, owned: _Owned, output: Output) -> None:
         """Queue what a slice gave, but for what was said before."""
         partition = owned.state.number if self._same_partitions else None
-        for statement in output.statements:
-            if statement.id not in owned.emitted:
-                self._verdicts.append(verdict_entry(statement, partition))
-                self._metrics.statements.labels(statement.type, statement.agreement, statement.objective).inc()
+        said = output.statements
+        if owned.emitted:
+            said = [statement for statement in said if statement.id not in owned.emitted]
+        self._verdicts += [verdict_entry(statement, partition) for statement in said]
+        for labels, count in Counter([(s.type, s.agreement, s.objective) for s in said]).items():
+            self._metrics.statements.labels(*labels).inc(count)
         for entry in output.quarantined:
             if place_of(entry) not in owned.quarantined:
                 self._quarantined.append(entry)

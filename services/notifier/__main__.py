@@ -143,7 +143,7 @@ async def main(settings: Settings) -> None:
             pipeline = Pipeline(make_reader, writer, ledger, dispatcher, desk, hub, metrics, time, quarantine=settings.topic_quarantine)
             panels = Panels(registry, metrics_urls(settings), time)
             relay = Relay(hub, PostgresBulletin(settings.database.get_secret_value()), time)
-            cases, actions = PostgresCases(engine), Actions(ledger, hub, time)
+            cases, actions = PostgresCases(engine), Actions(ledger, hub, time, lambda: dispatcher.by_breach)
             case_actions = CaseActions(cases, actions, hub, time)
             trials = trying.Trials(lambda: dispatcher.channels, composer, time)
             silencer, rotas = Silences(alerts, time), Rotas(desk, alerts, time)
@@ -157,6 +157,7 @@ async def main(settings: Settings) -> None:
                     catalogue=catalogue,
                     panels=panels,
                     readiness=lambda: pipeline.missing,
+                    routes_error=lambda: routes.error,
                     sign_in=SignIn(authenticator, Sessions(pepper), time, proxy, settings.public_url),
                     accounts=Accounts(PostgresAccounts(engine), time),
                     pages=Pages(settings.environment),

@@ -1,5 +1,6 @@
 """What people do to breaches: written into the ledger, seen at once by all who look on."""
 
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from services.notifier import live
@@ -20,10 +21,10 @@ def vendor_of(credential: Credential) -> str | None:
 
 
 class Actions:
-    """Acknowledgements."""
+    """Acknowledgements. `tell`: names of the channels that want to hear of them."""
 
-    def __init__(self, ledger: Ledger, hub: Hub, time: TimeSource) -> None:
-        self._ledger, self._hub, self._time = ledger, hub, time
+    def __init__(self, ledger: Ledger, hub: Hub, time: TimeSource, tell: Callable[[], Collection[str]] = tuple) -> None:
+        self._ledger, self._hub, self._time, self._tell = ledger, hub, time, tell
 
     async def act(self, breach_id: str, action: Action, credential: Credential, text: str = "") -> BreachRow | None:
         """Do it and tell everyone; None where there is no such breach. Raises LedgerUnavailable."""
@@ -32,7 +33,7 @@ class Actions:
     async def act_as(self, breach_id: str, action: Action, by: Actor, text: str = "") -> BreachRow | None:
         """Likewise, for who did not sign in but followed a link of ours."""
         at = self._time.wall()
-        breach = await self._ledger.act(breach_id, action, by, at, text)
+        breach = await self._ledger.act(breach_id, action, by, at, text, self._tell())
         if breach is not None:
             publish_action(self._hub, breach, action, by, at)
         return breach

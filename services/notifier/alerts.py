@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from services.notifier.channels.base import Channel
-from services.notifier.core import RISK_KINDS, URGENT, Addressed, Ruling, alert_of, deliveries_of, kept_of, settle
+from services.notifier.core import CLEARING, RISK_KINDS, URGENT, Addressed, Ruling, alert_of, cleared_of, deliveries_of, kept_of, settle
 from services.notifier.dispatch import Dispatcher
 from services.notifier.metrics import Metrics
 from shared.alerting.decisions import Alerting
@@ -136,13 +136,16 @@ class Desk:
             changes, rulings = settle(batch, known, self._dispatcher.names, self._dispatcher.off)
         else:
             changes, rulings = settle(batch, known, ())
-            turn = Turn(alerting, known.groups, known.facts, now)
+            turn, addressed = Turn(alerting, known.groups, known.facts, now), self._addressed(alerting)
             for stated in (ruling.stated for ruling in rulings if ruling.kept):
+                if stated.verdict.type in CLEARING and (forgotten := cleared_of(stated, turn.groups, addressed)):
+                    changes.statements.append(stated)  # the ledger keeps what deliveries tell
+                    changes.deliveries += forgotten
                 reopened = stated.verdict.type == "slawatch.breach.reopened"
                 turn.take(alert_of(stated, self._labels_of(stated.verdict.data)), reopened=reopened)
             turn.finish()
             changes.alerts = kept_of(turn)
-            changes.deliveries = self._deliveries(alerting, turn, batch)
+            changes.deliveries += self._deliveries(alerting, turn, batch)
         changes.now = now
         changes.deliveries = self._dispatcher.reconciled(changes.deliveries, {stated.id for stated in changes.statements})
         return changes, rulings
@@ -166,11 +169,16 @@ class Desk:
 
     def _deliveries(self, alerting: Alerting, turn: Turn, batch: Sequence[Stated] = ()) -> list[Planned]:
         warnings = {stated.id for stated in batch if stated.verdict.type in RISK_KINDS}
-        addressed = Addressed(lambda recipient: [terms.name for terms in alerting.channels_of(recipient)], self._dispatcher.off)
         last = {stated.breach_id: stated.verdict.type for stated in batch}
         over = {breach_id for breach_id, type_ in last.items() if type_ not in RISK_KINDS}  # what came behind takes warnings back
-        found = deliveries_of(turn.notices, addressed, warnings)
+        found = deliveries_of(turn.notices, self._addressed(alerting), warnings)
         return [each._replace(state="inhibited") if each.warning and each.breach_id in over else each for each in found]
+
+    def _addressed(self, alerting: Alerting) -> Addressed:
+        def channels_of(recipient: str) -> list[str]:
+            return [terms.name for terms in alerting.channels_of(recipient)]
+
+        return Addressed(channels_of, self._dispatcher.off, self._dispatcher.by_breach)
 
     # ---- time
 

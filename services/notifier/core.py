@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.alerting.groups import Alert, Notification, Status
+from shared.alerting.groups import Alert, Group, Notification, Status
 from shared.alerting.terms import BREACH
 from shared.alerting.turns import Turn
 from shared.ports.alerts import GroupChanges, Kept
-from shared.ports.deliveries import Claimed, DeliveryState, Outcome, Planned
+from shared.ports.deliveries import PUT_OFF, Claimed, DeliveryState, Outcome, Planned
 from shared.ports.ledger import Changes, Known, Stated
 from shared.sla.instants import HOUR, MINUTE, SECOND
 from shared.wire.verdicts import BREACH_TYPES, CLOCK_TYPES, LEVEL_TYPES
@@ -138,33 +138,65 @@ def alert_of(stated: Stated, labels: Mapping[str, str]) -> Alert:
 
 
 class Addressed(NamedTuple):
-    """Where notifications go. `channels_of`: names of the channels of a recipient; `off`: those disabled."""
+    """Where notifications go. `channels_of`: names of the channels of a recipient; `off`: those disabled; `by_breach`: those that are
+    told of each breach by itself."""
 
     channels_of: Callable[[str], Sequence[str]]
     off: Collection[str]
+    by_breach: Collection[str] = ()
 
 
 def deliveries_of(notices: Sequence[Notification], addressed: Addressed, warnings: Collection[str]) -> list[Planned]:
-    """One per notice and channel, each once, whoever is reached by it. `warnings`: verdict ids that a breach takes back."""
+    """One per notice and channel, or per breach and channel, each once, whoever is reached by it. `warnings`: verdict ids that a
+    breach takes back."""
     found: dict[tuple[str, str], Planned] = {}
     for notice in notices:
         ids = tuple(notice.verdicts.values())
         single = len(ids) == 1 and notice.thread in notice.verdicts
         for channel in addressed.channels_of(notice.recipient):
-            planned = Planned(
-                notice.key,
-                notice.thread,
-                channel,
-                single and ids[0] in warnings,
-                "disabled" if channel in addressed.off else "pending",
-                notice.thread,
-                notice.reason,
-                ids[:SHOWN_MAX],
-                notice.total,
-                () if single else tuple(notice.verdicts.items()),
-            )
-            found.setdefault((planned.key, planned.channel), planned)
+            state: DeliveryState = "disabled" if channel in addressed.off else "pending"
+            if channel in addressed.by_breach and not single:
+                some = _each_by_itself(notice, channel, state, warnings)
+            else:
+                warning, told = single and ids[0] in warnings, () if single else tuple(notice.verdicts.items())
+                place = (notice.key, notice.thread, channel, warning, state, notice.thread, notice.reason)
+                some = [Planned(*place, ids[:SHOWN_MAX], notice.total, told)]
+            for planned in some:
+                found.setdefault((planned.key, planned.channel), planned)
     return list(found.values())
+
+
+def _each_by_itself(notice: Notification, channel: str, state: DeliveryState, warnings: Collection[str]) -> list[Planned]:
+    """A group's notice for a receiver that remembers each breach: under the verdict's id, as if it stood alone, unless it repeats it."""
+    return [
+        Planned(
+            f"{notice.key}/{breach_id}" if notice.reason in PUT_OFF else verdict_id,
+            breach_id,
+            channel,
+            verdict_id in warnings,
+            state,
+            breach_id,
+            notice.reason,
+            (verdict_id,),
+        )
+        for breach_id, verdict_id in notice.verdicts.items()
+    ]
+
+
+def cleared_of(stated: Stated, groups: Mapping[str, Group], addressed: Addressed) -> list[Planned]:
+    """A danger that is over wakes nobody, but receivers that remember each breach, and were told of it, are to forget it."""
+    told = {
+        recipient
+        for group in groups.values()
+        if (member := group.members.get(stated.breach_id)) is not None and member.alert.status == "warning"
+        for recipient, told in group.told.items()
+        if stated.breach_id in told.verdicts
+    }
+    channels = {channel for recipient in told for channel in addressed.channels_of(recipient) if channel in addressed.by_breach}
+    return [
+        Planned(stated.id, stated.breach_id, channel, False, reason="resolved", verdicts=(stated.id,))
+        for channel in sorted(channels.difference(addressed.off))
+    ]
 
 
 def kept_of(turn: Turn) -> GroupChanges:
@@ -195,23 +227,32 @@ class Failed(NamedTuple):
     permanent: bool = False
 
 
+class HeldBack(NamedTuple):
+    """It was not tried, and may be after `wait` ms: no attempt, so none of those that a delivery has is used up."""
+
+    error: str
+    wait: int
+
+
 class Gone(NamedTuple):
     """The receiver says that it is no more, and wants nothing further."""
 
     error: str
 
 
-Result = Sent | Failed | Gone
+Result = Sent | Failed | HeldBack | Gone
 
 
 def outcome(claimed: Claimed, result: Result, now: int, jitter: float) -> Outcome:
     """What an attempt that ended at `now` (ms) means for its delivery; `jitter` is a random number in [0, 1)."""
-    attempts = claimed.attempts + 1
+    attempts = claimed.attempts + (not isinstance(result, HeldBack))
     state: DeliveryState = "sent"
     error, again = "", None
     match result:
         case Gone(error):
             state = "disabled"
+        case HeldBack(error, wait):
+            state, again = "pending", now + wait + round(wait * JITTER * jitter)
         case Failed(error, retry_after, permanent):
             again = None if permanent else next_attempt(attempts, retry_after, now, jitter)
             state = "failed" if again is None else "pending"

@@ -1,7 +1,8 @@
 """From the ledger to the channels: at once from memory, later from the delivery ledger.
 
     recorded ──► lane's queue ──► limit ──► channel.send ──► outcome ──► delivery ledger
-                     ▲              └ what waits: a digest       │
+                     ▲              └ what waits: a digest, or the most severe first
+                     │                                           │
                      └──────── claimed when due ◄────────────────┘ failed: pending, next_attempt_at
 
 A channel has its own queue, lanes and claims, so that one that hangs delays no other. What does not fit into a queue, or was
@@ -13,13 +14,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import sha256
+from itertools import count
 from typing import Final, NamedTuple
 from zlib import crc32
 
 import structlog
 
-from services.notifier.channels.base import Channel, Notice
-from services.notifier.core import RISK_KINDS, Gone, Sent, outcome
+from services.notifier.channels.base import Channel, Notice, keeps_breaches
+from services.notifier.core import RISK_KINDS, Gone, HeldBack, outcome
 from services.notifier.messages import Composer, Message
 from services.notifier.metrics import Metrics
 from shared.alerting.decisions import SEVERITIES
@@ -28,7 +30,7 @@ from shared.ports.alerts import Text
 from shared.ports.deliveries import PUT_OFF, Claimed, Deliveries, Outcome, Planned
 from shared.ports.ledger import LedgerRefused, LedgerUnavailable
 from shared.ports.time import TimeSource
-from shared.sla.instants import MINUTE, SECOND
+from shared.sla.instants import SECOND
 from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 
@@ -40,9 +42,6 @@ DIGEST_SHOWN: Final = 50  # breaches that a digest shows; it tells how many ther
 OUTCOMES_MAX: Final = 20_000  # outcomes in memory; then sending waits for the ledger
 SETTLE_S: Final = 0.02  # outcomes wait so long for more: nobody waits for them
 SETTLED_MAX: Final = 1_000  # outcomes written at once
-RESOLVED_FOR: Final = 5 * MINUTE  # how long what is over is told again to receivers that forget
-RESENT_MAX: Final = 5_000  # breaches told again at a time
-RESENT_AT_ONCE: Final = 200  # in one notice
 RETRY_S_MAX: Final = 5.0
 FLUSH_S: Final = 3.0  # how long outcomes are still written when the process stops
 
@@ -58,6 +57,20 @@ class _Held(NamedTuple):
     verdicts: tuple[Verdict, ...]
     ask: bool = False
     early: bool = False
+
+    @property
+    def said(self) -> list["_Said"]:
+        """What it tells, breach by breach."""
+        names = self.claimed.acknowledged_by or ("",) * len(self.verdicts)
+        return [_Said(*each) for each in zip(self.verdicts, self.claimed.bodies, names, strict=True)]
+
+
+class _Said(NamedTuple):
+    """What a delivery tells of one breach, and who has taken that on."""
+
+    verdict: Verdict
+    body: bytes
+    acknowledged_by: str
 
 
 class _Done(NamedTuple):
@@ -99,12 +112,16 @@ class _Limiter:
         self._sent.append(self._time.monotonic())
 
 
+_Queue = asyncio.PriorityQueue[tuple[int, int, str]]  # how urgent, the how many-eth, key
+
+
 class _Lanes:
     """A channel, what it holds in memory by key, and its queues of keys; together they hold at most QUEUE_MAX."""
 
     def __init__(self, channel: Channel, time: TimeSource) -> None:
-        self.queues: list[asyncio.Queue[str]] = [asyncio.Queue() for _ in range(channel.lanes)]
+        self.queues: list[_Queue] = [asyncio.PriorityQueue() for _ in range(channel.lanes)]
         self.held: dict[str, _Held] = {}
+        self._number = count()
         self.warnings: set[str] = set()  # keys of those that a breach may take back
         self.tasks: list[asyncio.Task[None]] = []
         self.use(channel, time)
@@ -126,7 +143,8 @@ class _Lanes:
             if len(self.held) >= QUEUE_MAX:
                 return False
             lane = crc32(held.claimed.thread.encode()) % len(self.queues)
-            self.queues[lane].put_nowait(key)
+            urgency = SEVERITIES.get(held.verdicts[0].data.severity, len(SEVERITIES)) if keeps_breaches(self.channel) else 0
+            self.queues[lane].put_nowait((urgency, next(self._number), key))
         self.held[key] = held
         if any(verdict.type in RISK_KINDS for verdict in held.verdicts):
             self.warnings.add(key)
@@ -174,6 +192,11 @@ class Dispatcher:
         return list(self._lanes)
 
     @property
+    def by_breach(self) -> list[str]:
+        """Those whose receivers remember each breach."""
+        return [channel.name for channel in self.channels if keeps_breaches(channel)]
+
+    @property
     def channels(self) -> list[Channel]:
         """Those of the moment."""
         return [lanes.channel for lanes in self._lanes.values()]
@@ -209,7 +232,8 @@ class Dispatcher:
                 continue
             thread, bodies = each.thread or each.breach_id, tuple(text.body for text in shown)
             appended = max(text.appended for text in shown)
-            claimed = Claimed(each.key, each.channel, 0, appended, bodies, lease_until, thread, each.reason, each.total)
+            taken_on = tuple(text.acknowledged_by for text in shown)
+            claimed = Claimed(each.key, each.channel, 0, appended, bodies, lease_until, thread, each.reason, each.total, taken_on)
             lanes_of.offer(_Held(claimed, told))
 
     # ---- while the ledger is away
@@ -268,19 +292,19 @@ class Dispatcher:
 
     def _start(self, lanes: _Lanes) -> None:
         if self._tasks is not None:
-            work = [self._poll(lanes), self._resend(lanes), *(self._work(lanes, queue) for queue in lanes.queues)]
+            work = [self._poll(lanes), *(self._work(lanes, queue) for queue in lanes.queues)]
             lanes.tasks = [self._tasks.create_task(each) for each in work]
 
     # ---- sending
 
-    async def _work(self, lanes: _Lanes, queue: asyncio.Queue[str]) -> None:
+    async def _work(self, lanes: _Lanes, queue: _Queue) -> None:
         while True:
-            keys = [await queue.get()]
+            keys = [(await queue.get())[-1]]
             try:
                 if lanes.limiter is not None:
                     await lanes.limiter.ready()
-                    if queue.qsize() >= lanes.limiter.free():
-                        keys += [queue.get_nowait() for _ in range(queue.qsize())]
+                    if queue.qsize() >= lanes.limiter.free() and not keeps_breaches(lanes.channel):
+                        keys += [queue.get_nowait()[-1] for _ in range(queue.qsize())]
                     lanes.limiter.take()
                 ours = [held for held in [lanes.held[key] for key in keys] if await self._still_ours(held)]
                 if ours and lanes.channel.name not in self.off:
@@ -307,6 +331,8 @@ class Dispatcher:
             done = outcome(claimed, result, now, jitter)
             if done.state == "sent":
                 self._metrics.verdict_to_delivery.labels(channel.name).observe(max(0, now - claimed.appended) / 1000)
+            elif isinstance(result, HeldBack):
+                log.info("delivery held back", channel=channel.name, notice=claimed.key, error=done.error)
             else:
                 log.warning("delivery failed", channel=channel.name, notice=claimed.key, attempt=done.attempts, error=done.error)
             early = self._early.get((claimed.key, channel.name))
@@ -314,7 +340,8 @@ class Dispatcher:
                 self._early[claimed.key, channel.name] = early._replace(state="sent" if done.state == "sent" else "failed")
             else:
                 await self._outcomes.put(_Done(done, each.verdicts[0], max(0, now - claimed.appended)))
-        self._metrics.notifications.labels(channel.name, "retried" if done.state == "pending" else done.state).inc()
+        if not isinstance(result, HeldBack):
+            self._metrics.notifications.labels(channel.name, "retried" if done.state == "pending" else done.state).inc()
         if isinstance(result, Gone):
             self.off[channel.name] = result.error
 
@@ -322,43 +349,21 @@ class Dispatcher:
         """One delivery as it is, several as a digest: the newest word on each breach, the most severe first."""
         now = self._time.wall()
 
-        def messages(said: Iterable[Verdict]) -> tuple[Message, ...]:
-            return tuple(self._composer(verdict, channel=channel, now=now) for verdict in said)
+        def messages(said: Iterable[_Said]) -> tuple[Message, ...]:
+            return tuple(self._composer(each.verdict, channel=channel, now=now, acknowledged_by=each.acknowledged_by) for each in said)
 
         if len(held) == 1:
-            [(claimed, said, *_)] = held
-            return Notice(claimed.key, claimed.thread, claimed.reason, messages(said), claimed.bodies, claimed.total)
-        newest: dict[str, tuple[Verdict, bytes]] = {}
-        for each in sorted(held, key=lambda one: one.claimed.appended):
-            for verdict, body in zip(each.verdicts, each.claimed.bodies, strict=True):
-                newest[verdict.data.breach_id] = verdict, body
-        shown = sorted(newest.values(), key=lambda pair: SEVERITIES.get(pair[0].data.severity, len(SEVERITIES)))[:DIGEST_SHOWN]
+            [claimed] = [each.claimed for each in held]
+            return Notice(claimed.key, claimed.thread, claimed.reason, messages(held[0].said), claimed.bodies, claimed.total)
+        newest: dict[str, _Said] = {}
+        for one in sorted(held, key=lambda each: each.claimed.appended):
+            newest |= {said.verdict.data.breach_id: said for said in one.said}
+        shown = sorted(newest.values(), key=lambda said: SEVERITIES.get(said.verdict.data.severity, len(SEVERITIES)))[:DIGEST_SHOWN]
         key = "digest-" + sha256("\0".join(sorted(each.claimed.key for each in held)).encode()).hexdigest()[:32]
         threads = {each.claimed.thread for each in held}
         thread = threads.pop() if len(threads) == 1 else key
         total = len(newest) + sum(each.claimed.total - len(each.verdicts) for each in held)
-        return Notice(key, thread, "digest", messages(verdict for verdict, _ in shown), tuple(body for _, body in shown), total)
-
-    async def _resend(self, lanes: _Lanes) -> None:
-        """Receivers that forget are told again what stands, outside of the delivery ledger."""
-        while (every := getattr(lanes.channel, "resend", None)) is not None:
-            await self._time.sleep(every / SECOND)
-            if lanes.channel.name in self.off:
-                continue
-            try:
-                bodies = await self._deliveries.standing(lanes.channel.name, self._time.wall() - RESOLVED_FOR, RESENT_MAX)
-            except LedgerUnavailable as wrong:
-                log.warning("what stands cannot be told again: the ledger is away", channel=lanes.channel.name, error=str(wrong))
-                continue
-            now = self._time.wall()
-            for start in range(0, len(bodies), RESENT_AT_ONCE):
-                some = bodies[start : start + RESENT_AT_ONCE]
-                messages = tuple(self._composer(verdicts.decode(body), channel=lanes.channel.name, now=now) for body in some)
-                key = f"resend-{lanes.channel.name}-{now}-{start}"
-                result = await lanes.channel.send(Notice(key, key, "repeat", messages, tuple(some), len(bodies)))
-                if not isinstance(result, Sent):
-                    log.warning("what stands was not told again", channel=lanes.channel.name, error=result.error)
-                    break
+        return Notice(key, thread, "digest", messages(shown), tuple(said.body for said in shown), total)
 
     # ---- the delivery ledger
 

@@ -67,6 +67,11 @@ class Metrics:
         )
         self.queued = Gauge("slawatch_deliveries_queued", "Deliveries that wait in memory, by channel.", ("channel",), registry=registry)
         self.channel_up = Gauge("slawatch_channel_enabled", "1 while a channel is on, 0 when off.", ("channel",), registry=registry)
+        self.routes_good = Gauge(
+            "slawatch_routes_good",
+            "1 while the Routing file is as it is used, 0 while it is wrong and the last good one holds.",
+            registry=registry,
+        )
         self.ledger_up = Gauge("slawatch_ledger_available", "1 while the ledger takes writes.", registry=registry)
         self.transaction = Histogram(
             "slawatch_ledger_transaction_seconds", "One batch of verdicts into the ledger.", buckets=BUCKETS, registry=registry

@@ -179,7 +179,9 @@ class Pipeline:
                 continue
             break
         self._ledger_back()
-        texts = changes.texts | {stated.id: Text(stated.body, stated.appended) for stated in changes.statements}
+        texts = changes.texts | {
+            stated.id: Text(stated.body, stated.appended, changes.acknowledged.get(stated.breach_id, "")) for stated in changes.statements
+        }
         self._dispatcher.dispatch(changes.deliveries, texts, lease_until, inhibited=changes.inhibited)
         for ruling in rulings:
             self._tell(ruling)
@@ -253,6 +255,7 @@ class Pipeline:
 
     async def _measure(self) -> None:
         while True:
+            self._metrics.routes_good.set(not self._desk.routes.error)
             try:
                 self._metrics.standing(*await self._ledger.counts())
                 self._ledger_back()

@@ -54,11 +54,12 @@ class Resender:
     async def resend(self, channel: Channel) -> None:
         """Once, to one channel; stops at the first failure. Raises LedgerUnavailable."""
         now = self._time.wall()
-        bodies = await self._told.told(channel.name, now - RESOLVED_FOR, BREACHES_MAX)
-        for start in range(0, len(bodies), BATCH):
-            batch = bodies[start : start + BATCH]
-            messages = tuple(self._composer(verdicts.decode(body), channel=channel.name, now=now) for body in batch)
-            result = await channel.send(Notice(f"resend-{now}-{start}", "resend", "repeat", messages, tuple(batch), len(batch)))
+        standing = await self._told.told(channel.name, now - RESOLVED_FOR, BREACHES_MAX)
+        for start in range(0, len(standing), BATCH):
+            batch = standing[start : start + BATCH]
+            messages = tuple(self._composer(verdicts.decode(body), channel=channel.name, now=now, acknowledged_by=by) for body, by in batch)
+            bodies = tuple(each.body for each in batch)
+            result = await channel.send(Notice(f"resend-{now}-{start}", "resend", "repeat", messages, bodies, len(batch)))
             if not isinstance(result, Sent):
                 log.warning("open alerts could not be told again", channel=channel.name, error=result.error)
                 return

@@ -13,6 +13,8 @@ from shared.cli.console import fail, load_documents, out
 from shared.cli.history import Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
 from shared.language import Loaded
+from shared.sla.books import CaseLine
+from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.statements import Statement
 from shared.wire.history import BadLine
@@ -24,8 +26,14 @@ COMPARED = ("state", "due", "stopped", "late_s", "value")  # what a verdict is; 
 SHOWN = 40
 
 
-class _Nowhere:
-    """What is said on the way does not matter here."""
+class _Left:
+    """What is said on the way does not matter here; lines of cases that leave do."""
+
+    def __init__(self) -> None:
+        self.lines: list[CaseLine] = []
+
+    def left(self, case: Case) -> None:
+        self.lines += Engine.lines_of(case)
 
     def said(self, statements: Sequence[Statement]) -> None: ...
 
@@ -34,12 +42,13 @@ class _Nowhere:
 
 def outcomes(loaded: Loaded, events: Path, mapping: Path | None, until: int | None) -> dict[Place, Outcome]:
     """The final line of every clock and window, by objective, vendor, service, and case and cycle or window. Raises Unusable."""
-    run = Replay(loaded, _Nowhere(), None)
+    sink = _Left()
+    run = Replay(loaded, sink, None)
     with open_history(events, find_mapping(mapping)) as source:
         run.feed_all(source)
     found: dict[Place, Outcome] = {}
     for engine in run.finish(until):
-        for clock in map(case_line, engine.case_lines()):
+        for clock in map(case_line, [*sink.lines, *engine.case_lines()]):
             found[_place(clock, "case", "cycle", "event")] = clock
         for level in map(level_line, engine.level_lines()):
             found[_place(level, "window_start", "window_end")] = level

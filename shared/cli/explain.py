@@ -1,6 +1,7 @@
 """`slawatch explain`: the timeline of one case, and why the verdict is what it is."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from shared.cli.console import fail, load_documents, out
 from shared.cli.history import Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
 from shared.sla.books import ClockBook
+from shared.sla.engine import Case, books_of
 from shared.sla.explaining import explain_case
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.statements import Statement
@@ -23,9 +25,15 @@ class _CaseSink:
     def __init__(self, case: str) -> None:
         self._case = case
         self.statements: list[Statement] = []
+        self.books: list[tuple[ClockBook, int]] = []  # with log time
 
     def said(self, statements: Sequence[Statement]) -> None:
         self.statements += [s for s in statements if s.case == self._case]
+
+    def left(self, case: Case) -> None:
+        """Of the case that is explained, keep what leaves memory: a copy, as what is left of it is emptied."""
+        if case.name == self._case:
+            self.books += [(copy(book), case.desk.lane.log_time or 0) for book in books_of(case)]
 
     def rejected(self, line: BadLine) -> None:
         """Lines that cannot be used are told by `replay`."""
@@ -53,9 +61,9 @@ def explain(
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
     told: list[dict[str, Any]] = []
-    for engine in run.finish(end):
-        for book in engine.books_of(case):
-            told += explain_case(book, engine.log_time_of(book.vendor), [s for s in sink.statements if _same(s, book)])
+    found = [(book, engine.log_time_of(book.vendor)) for engine in run.finish(end) for book in engine.books_of(case)]
+    for book, log_time in [*sink.books, *found]:
+        told += explain_case(book, log_time, [s for s in sink.statements if _same(s, book)])
     if not told:
         fail(f"no clock ran for case {case!r} in {events}: is it the subject of an event that starts one?")
     if as_json:

@@ -10,7 +10,7 @@ from typing import IO, Literal, NamedTuple, Protocol, cast
 from shared.language import Loaded, bundles
 from shared.language.mapping import RowMapping
 from shared.language.rows import Reject, events_of
-from shared.sla.engine import ClockMode, Engine
+from shared.sla.engine import Case, ClockMode, Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
 from shared.wire import events
@@ -94,6 +94,8 @@ class Sink(Protocol):
 
     def rejected(self, line: BadLine) -> None: ...
 
+    def left(self, case: Case) -> None: ...
+
 
 class Replay:
     """Feeds lines to engines: one for all in event mode; one a partition where the lines carry arrivals."""
@@ -107,7 +109,7 @@ class Replay:
         key = partition if self.clock == "log" else None
         engine = self.engines.get(key)
         if engine is None:
-            engine = self.engines[key] = Engine(self.clock or "event")
+            engine = self.engines[key] = Engine(self.clock or "event", farewell=self._sink.left)
             for i, bundle in enumerate(bundles(self._loaded)):
                 engine.activate(bundle, f"standing/{i}")
         return engine

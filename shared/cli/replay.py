@@ -14,8 +14,10 @@ from rich.table import Table
 
 from shared.cli.console import err, fail, load_documents, out
 from shared.cli.history import Order, Replay, Source, Unusable, open_history
+from shared.cli.spilling import Spill
 from shared.language.mapping import RowMapping
-from shared.sla.engine import Engine
+from shared.sla.books import CaseLine
+from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement
@@ -36,6 +38,7 @@ class Files:
             directory.mkdir(parents=True, exist_ok=True)
         self._verdicts, self._rejects = self._open("verdicts.ndjson"), self._open("rejects.ndjson")
         self.verdicts = 0
+        self._spill = Spill()
         self.rejects: list[BadLine] = []
         self.rejected_count = 0
 
@@ -47,7 +50,7 @@ class Files:
         self.verdicts += len(statements)
         if self._verdicts is not None:
             for statement in statements:
-                self._verdicts.write(verdicts.encode(verdicts.verdict_of(statement)) + b"\n")
+                self._verdicts.write(verdicts.encode_statement(statement) + b"\n")
 
     def rejected(self, line: BadLine) -> None:
         """Write a line that could not be used."""
@@ -56,6 +59,14 @@ class Files:
             self.rejects.append(line)
         if self._rejects is not None:
             self._rejects.write(msgspec.json.encode({"line": line.number, "why": line.why, "text": line.text}) + b"\n")
+
+    def left(self, case: Case) -> None:
+        """Keep the lines of a case that leaves memory."""
+        self._spill.left(case)
+
+    def all_lines(self, engines: Sequence[Engine]) -> Iterator[CaseLine]:
+        """Those of all cases, ordered by agreement, objective, vendor, service, case, cycle."""
+        return self._spill.merged([line for engine in engines for line in engine.case_lines()])
 
     def lines(self, name: str, lines: Iterator[Any]) -> None:
         """Write a file of JSON lines."""
@@ -72,6 +83,7 @@ class Files:
             (self._directory / name).write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
 
     def close(self) -> None:
+        self._spill.close()
         for file in (self._verdicts, self._rejects):
             if file is not None:
                 file.close()
@@ -153,10 +165,9 @@ def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement],
     summary = Summary(names)
 
     def counted() -> Iterator[dict[str, Any]]:
-        for engine in engines:
-            for line in engine.case_lines():
-                summary.add(line)
-                yield case_line(line)
+        for line in files.all_lines(engines):
+            summary.add(line)
+            yield case_line(line)
 
     def levels() -> Iterator[dict[str, Any]]:
         for engine in engines:

@@ -32,10 +32,11 @@ DecideGroups = Callable[[dict[str, Group], Facts], GroupChanges]
 
 
 class Text(NamedTuple):
-    """A verdict as it stood on the topic, and when the broker appended it."""
+    """A verdict as it stood on the topic, when the broker appended it, and who has taken on its breach (empty: nobody)."""
 
     body: bytes
     appended: int
+    acknowledged_by: str = ""
 
 
 class Woken(NamedTuple):

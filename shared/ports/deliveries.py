@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 DeliveryState = Literal["pending", "sent", "failed", "disabled", "inhibited"]
-Reason = Literal["first", "update", "repeat", "resolved", "retracted", "escalation"]
+Reason = Literal["first", "update", "repeat", "resolved", "retracted", "escalation", "acknowledged"]
 PUT_OFF: tuple[Reason, ...] = ("escalation", "repeat")  # pointless once somebody acknowledges
 
 
@@ -33,7 +33,8 @@ class Planned(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A delivery that is this process's to try until `lease_until`; `attempts` were made before. `appended`: of the newest verdict."""
+    """A delivery that is this process's to try until `lease_until`; `attempts` were made before. `appended`: of the newest verdict.
+    `acknowledged_by`: who has taken on the breach of each body; empty: nobody."""
 
     key: str
     channel: str
@@ -44,6 +45,7 @@ class Claimed(NamedTuple):
     thread: str = ""
     reason: Reason = "first"
     total: int = 1
+    acknowledged_by: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -82,9 +84,6 @@ class Deliveries(Protocol):
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write what came of attempts. Only what is still pending changes: a sent delivery stays sent."""
-
-    async def standing(self, channel: str, since: int, limit: int) -> list[bytes]:
-        """The newest word on each breach that was told on the channel and is open, or over since `since` (ms), as on the topic."""
 
     async def disable(self, channel: str, reason: str, at: int) -> None:
         """The channel's receiver said that it is gone: nothing more is sent there; what waits becomes `disabled`."""

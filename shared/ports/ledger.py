@@ -70,6 +70,7 @@ class Changes(msgspec.Struct):
     alerts: GroupChanges = msgspec.field(default_factory=GroupChanges)
     now: int = 0  # when it was decided
     texts: dict[str, Text] = {}  # filled by the ledger: verdicts that deliveries show and that are not among `statements`
+    acknowledged: dict[str, str] = {}  # filled by the ledger: who has taken on breaches of `statements` that deliveries show
 
 
 Decide = Callable[[Known], Changes]
@@ -233,6 +234,7 @@ class Ledger(Protocol):
     async def counts(self) -> tuple[list[Count], list[Count]]:
         """Open breaches and risks by vendor, agreement, objective and severity, for metrics."""
 
-    async def act(self, breach_id: str, action: Action, by: Actor, at: int, text: str = "") -> BreachRow | None:
+    async def act(self, breach_id: str, action: Action, by: Actor, at: int, text: str = "", tell: Collection[str] = ()) -> BreachRow | None:
         """Write into the audit trail what a person did, and acknowledge if that is it. The first acknowledgement stands:
-        a second changes nothing and is not written. None where there is no such breach."""
+        a second changes nothing and is not written. Those of the channels `tell` that were told of the breach hear of its
+        acknowledgement while it is open: a delivery that is due at once. None where there is no such breach."""

@@ -53,7 +53,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 class LogWriter(Protocol):
-    async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         """Append in order per partition; return when all in-sync replicas have every entry (acks=all, idempotent).
 
         Raises LogUnavailable if that is not known within the adapter's time limit (the entries may or may not stand

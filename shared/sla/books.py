@@ -13,6 +13,8 @@ import msgspec
 
 from shared.sla.clocks import ClockFold, Cycle, View
 from shared.sla.evidence import Evidence
+from shared.sla.instants import FOREVER
+from shared.sla.leaving import AT_REST, Rest
 from shared.sla.rules import DeadlineRules, Editions
 from shared.sla.statements import Statement
 
@@ -47,11 +49,13 @@ class Stated:
 
     __slots__ = (
         "armed",
+        "awaits",
         "call_at",
         "called",
         "cause",
         "decided_at",
         "due",
+        "final",
         "marks",
         "move",
         "revision",
@@ -77,6 +81,8 @@ class Stated:
         self.move: int | None = None  # when a version that says `apply_to: open` begins
         self.marks: dict[str, tuple[int, int]] = {}  # label -> where the warning lies, and the instant its timer waits for
         self.said: set[tuple[str, int | None]] = set()  # (type, revision) of what is said once
+        self.awaits: int | None = None  # when the breach becomes final, if that is still to come
+        self.final = -FOREVER  # log time when it did
 
 
 class Outcome(NamedTuple):
@@ -119,7 +125,7 @@ Schedule = Callable[[Timer, Book], None]
 class ClockBook:
     """One objective of one agreement, one case."""
 
-    __slots__ = ("agreement", "case", "excluded", "fold", "kept", "objective", "service", "stated", "vendor")
+    __slots__ = ("agreement", "case", "excluded", "fold", "has_left", "kept", "objective", "service", "stated", "vendor")
 
     def __init__(self, agreement: str, objective: str, editions: Editions[DeadlineRules], event: Evidence) -> None:
         self.agreement, self.objective = agreement, objective
@@ -128,6 +134,7 @@ class ClockBook:
         self.stated: dict[tuple[str, ...], Stated] = {}
         self.excluded: set[tuple[str, str]] = set()  # evidence that came too late, or awaits review
         self.kept: tuple[Evidence, ...] = ()  # superseded by such evidence, and so still standing
+        self.has_left = False  # with its case: timers find nothing
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -220,6 +227,8 @@ class ClockBook:
             self._follow(now)
             return self._settle(now, schedule)
         if timer.what == "final":
+            if stated.awaits == timer.instant:
+                stated.awaits, stated.final = None, now.log_time
             return self._final(instance, cycle, stated, timer, now)
         if cycle is None or not cycle.is_open or stated.called:
             return []
@@ -261,8 +270,8 @@ class ClockBook:
             said += self._difference(cycle, stated, now)
             said += self._closings(cycle, stated, now)
             if said and stated.state in BREACHED and stated.decided_at == now.decided_at:
-                horizon = cycle.rules.agreement.horizon
-                schedule(Timer(stated.decided_at + horizon, stated.decided_at + horizon, self.key + instance, "final"), self)
+                stated.awaits = stated.decided_at + cycle.rules.agreement.horizon
+                schedule(Timer(stated.awaits, stated.awaits, self.key + instance, "final"), self)
         for instance, stated in self.stated.items():
             if instance not in present:
                 stated.called, stated.armed, stated.call_at, stated.marks = False, None, None, {}
@@ -424,6 +433,28 @@ class ClockBook:
         stated.said.add((type_, stated.revision))
         return [self._bare(type_, event.time, instance, stated, now, evidence=(event.id,))]
 
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def rest(self) -> Rest | None:
+        """How it rests; None while a clock of it is open."""
+        if any(cycle.is_open for cycle in self.fold.cycles):
+            return None
+        found = AT_REST
+        for stated in self.stated.values():
+            if stated.state is not None:
+                found = found.with_book(Rest(stated.decided_at, stated.final if stated.awaits is None else FOREVER))
+        return found
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a clock ran, or anything was ever said of one."""
+        return bool(self.fold.cycles or self.stated)
+
+    def leave(self) -> None:
+        """Its case leaves: what still waits for it holds no more than this shell."""
+        self.has_left = True
+        self.fold, self.stated, self.excluded, self.kept = ClockFold(self.fold.editions), {}, set(), ()
+
     # -- reports -------------------------------------------------------------------------------------------------
 
     def outcomes(self) -> dict[tuple[str, ...], Outcome]:
@@ -454,6 +485,45 @@ class ClockBook:
                 event=None,
                 revision=stated.revision,
             )
+
+
+class OverBook:
+    """In place of the book of a case's clocks that have left: whatever comes is too late for them."""
+
+    __slots__ = ("agreement", "excluded", "objective")
+
+    def __init__(self, agreement: str, objective: str) -> None:
+        self.agreement, self.objective = agreement, objective
+        self.excluded: set[tuple[str, str]] = set()  # evidence that came too late
+
+    def begin(self, events: list[Evidence]) -> None:
+        """Nothing begins."""
+
+    def take(
+        self, event: Evidence, events: list[Evidence], now: Moment, schedule: Schedule, superseded: Evidence | None = None
+    ) -> list[Statement]:
+        """Keep out one more piece of evidence."""
+        self.excluded.add(event.key)
+        return []
+
+    def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
+        """No version rules it."""
+        return []
+
+    def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
+        """It waits for no timer."""
+        return []
+
+    def rest(self) -> Rest:
+        """Always."""
+        return AT_REST
+
+    def leave(self) -> None:
+        """It is gone already."""
+
+    def lines(self, log_time: int) -> Iterator[CaseLine]:
+        """They were handed out when the clocks left."""
+        return iter(())
 
 
 def _target_mark(cycle: Cycle) -> int | None:

@@ -11,10 +11,11 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from shared.sla import plain
-from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, Timer
+from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, OverBook, Timer
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
 from shared.sla.instants import FOREVER
+from shared.sla.leaving import AT_REST, HORIZON, IDLE_SLICE, SLICE, Gone, Leaving, Rest, mark_of
 from shared.sla.levels import LevelBook, LevelLine, LevelNow
 from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
@@ -32,11 +33,12 @@ _SILENCE: Final[tuple[Sequence[Statement], None]] = ((), None)
 class Lane:
     """One log time and its timers: of a partition in log mode, of a vendor in event mode."""
 
-    __slots__ = ("seen", "timers")
+    __slots__ = ("leaving", "seen", "timers")
 
     def __init__(self, timers: Timers) -> None:
         self.seen = _BEFORE_ALL  # the largest arrival
         self.timers = timers
+        self.leaving: Leaving[Case] = Leaving()
 
     @property
     def log_time(self) -> int | None:
@@ -52,8 +54,27 @@ class Case(msgspec.Struct, eq=False):
     """All evidence of one (vendor, service, subject), in order of arrival, and what is kept of it under each promise of its desk."""
 
     desk: "Desk"
+    name: str
     events: list[Evidence]
     books: list[CaseBook | PlainClock | None]
+
+    def rest(self, aside: Sequence[Evidence]) -> Rest | None:
+        """How it rests; None while anything of it is open. `aside`: evidence of it that was superseded."""
+        found, desk = AT_REST, self.desk
+        for book in self.books:
+            if book is not None:
+                rest = plain.rest(book) if isinstance(book, PlainClock) else book.rest()
+                if rest is None:
+                    return None
+                found = found.with_book(rest)
+        if any(promise.key in desk.books and desk.books[promise.key].is_open(self.name) for promise in desk.over_cases):
+            return None
+        return Rest(max(found.since, self.touched_at(aside)), found.final)
+
+    def touched_at(self, aside: Sequence[Evidence]) -> int:
+        """Log time when it last came by evidence, or lost some."""
+        last = self.events[-1].arrival if self.events else -FOREVER
+        return max([last, *(event.arrival for event in aside)]) if aside else last
 
     # -- as one that leaves reminders (see `timers`): only plain clocks do
 
@@ -75,12 +96,33 @@ class Case(msgspec.Struct, eq=False):
 class Desk:
     """One (vendor, service): its cases, the promises that concern it, and the books of what is counted over all its cases."""
 
-    __slots__ = ("books", "cases", "first", "lane", "over_cases", "promises", "rulings", "service", "vendor", "watched")
+    __slots__ = (
+        "books",
+        "cases",
+        "first",
+        "first_gone",
+        "gone",
+        "horizon",
+        "lane",
+        "last_gone",
+        "marks",
+        "over_cases",
+        "promises",
+        "rulings",
+        "service",
+        "vendor",
+        "watched",
+    )
 
     def __init__(self, vendor: str, service: str, lane: Lane) -> None:
         self.vendor, self.service, self.lane = vendor, service, lane
         self.cases: dict[str, Case] = {}
+        self.gone: Gone | None = None  # of cases that have left: their clocks, and their evidence where it could count again
+        self.last_gone = -FOREVER  # the latest time of such evidence; FOREVER: any could say its breach again
+        self.marks: tuple[int, ...] = ()  # of each promise; 0: it has no clocks
         self.first: int | None = None  # the time of its first event
+        self.first_gone = FOREVER  # of those of cases that have left
+        self.horizon = HORIZON  # after which a case at rest leaves
         self.books: dict[Key, PartyBook] = {}
         self.promises: tuple[Promise, ...] = ()  # kept case by case
         self.rulings: tuple[tuple[DeadlineRules | None, int, int], ...] = ()  # of each: rules of plain clocks that start in [from, to)
@@ -94,10 +136,41 @@ class Desk:
         self.over_cases = tuple(promise for promise in mine if not promise.is_of_cases)
         self.rulings = tuple(promise.plain_ruling(self.vendor, self.service) if with_plain else _NEVER_PLAIN for promise in self.promises)
         self.watched = tuple((promise.agreement, promise.name) in watchers for promise in self.promises)
+        self.horizon = max((edition.agreement.horizon for promise in mine for edition in promise.editions), default=HORIZON)
+        self.lane.leaving.horizon = min(self.lane.leaving.horizon, self.horizon)
+        self.marks = tuple(mark_of(promise.agreement, promise.name) if promise.kind == "deadline" else 0 for promise in self.promises)
         if before != self.promises:
             for case in self.cases.values():
                 kept = dict(zip(before, case.books, strict=True))
                 case.books = [kept.get(promise) for promise in self.promises]
+
+    def blank_books(self, name: str) -> list[CaseBook | PlainClock | None]:
+        """Those of a case that begins: clocks that it had before it left are over."""
+        if self.gone is None:
+            return [None] * len(self.promises)
+        of_case, found = mark_of(name), list[CaseBook | PlainClock | None]()
+        for promise, mark in zip(self.promises, self.marks, strict=True):
+            found.append(OverBook(promise.agreement, promise.name) if mark and of_case ^ mark in self.gone else None)
+        return found
+
+    def remember(self, case: Case, evidence: Iterable[Evidence]) -> None:
+        """A case leaves: its clocks shall not begin again, nor its evidence count again."""
+        if self.gone is None:
+            self.gone = Gone()
+        of_case, are_over = mark_of(case.name), True
+        for mark, book in zip(self.marks, case.books, strict=True):
+            if isinstance(book, PlainClock) or (isinstance(book, ClockBook) and book.has_begun):
+                self.gone.add(of_case ^ mark)
+            elif not isinstance(book, OverBook):
+                are_over = False
+        if not are_over or self.over_cases or not self.promises:
+            for event in evidence:
+                self.gone.add(mark_of(event.source, event.id))
+                self.last_gone = max(self.last_gone, event.time)
+            if 0 in self.marks:
+                self.last_gone = FOREVER
+        for event in evidence:
+            self.first_gone = min(self.first_gone, event.time)
 
 
 _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
@@ -121,7 +194,7 @@ class Vendor:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.posted: dict[str, dict[str, Evidence]] = {}  # by source and id
-        self.aside: list[Evidence] = []  # of these, what is in no case: it was superseded
+        self.aside: dict[tuple[str, str], list[Evidence]] = {}  # of these, what was superseded, by service and case
         self.desks: dict[str, Desk] = {}
 
 
@@ -138,25 +211,34 @@ class Engine:
     """One partition's state in log mode; all vendors' in event mode (replay, backfill)."""
 
     def __init__(
-        self, clock: ClockMode = "log", *, max_skew: int = 300_000, owns: Callable[[str], bool] | None = None, with_plain: bool = True
+        self,
+        clock: ClockMode = "log",
+        *,
+        max_skew: int = 300_000,
+        owns: Callable[[str], bool] | None = None,
+        with_plain: bool = True,
+        farewell: Callable[[Case], None] | None = None,
+        leaving_slice: int = SLICE,
     ) -> None:
         """`max_skew` ms; `owns`: whether a vendor's events come here, so that what a vendor that never posts owes is called here.
 
         Left out: in event mode all vendors' do; in log mode a vendor is known by its first event. `with_plain=False` leaves out the
-        fast path, to compare with.
+        fast path, to compare with. `farewell` is given each case, whole as yet, as it leaves memory; `leaving_slice`: how many cases
+        are looked at beside a record, to see whether they leave: it changes no verdict.
         """
         self.clock = clock
         self._event_mode = clock == "event"
         self._max_skew = max_skew
         self._owns = owns
         self._with_plain = with_plain
+        self._farewell, self._leaving_slice = farewell, leaving_slice
         self.promises: dict[Key, Promise] = {}
         self._watchers: dict[tuple[str, str], list[Promise]] = {}  # (agreement, objective) -> the ratios over it
         self.enacted: list[Enacted] = []
         self._activations: set[str] = set()
         self.lane = Lane(Timers())  # log mode: of all vendors
         self.vendors: dict[str, Vendor] = {}
-        self.superseded: set[tuple[str, str, str]] = set()
+        self.superseded: dict[tuple[str, str, str], tuple[str, str]] = {}  # vendor, source, id -> service and case of what replaces it
         self._known = 0  # how many activations were folded
         self._read = self._duplicates = self._quarantined = self._late = 0
 
@@ -216,6 +298,7 @@ class Engine:
         until = lane.reach(arrival)
         said = [statement for fired in lane.timers.until(until) for statement in self._call(lane, fired)]
         lane.seen = until
+        self._let_go_of_some(lane, self._leaving_slice)
         return said
 
     def _call(self, lane: Lane, fired: Fired) -> list[Statement]:
@@ -226,6 +309,8 @@ class Engine:
         else:
             woken = cast(Book, book)
             said = woken.fire(timer, now, lane.timers.arm)
+            if timer.what == "move" and isinstance(woken, ClockBook):
+                self._touch(self.desk(woken.vendor, woken.service).cases.get(woken.case))
             if self._watchers:
                 said += self._pass_on(woken, lane, now)
         if fired.held is not None:
@@ -235,6 +320,8 @@ class Engine:
 
     def _call_case(self, case: Case, timer: Timer, now: Moment) -> list[Statement]:
         """A timer for what was a plain clock when its time came near."""
+        if not case.books:
+            return []  # it has left
         place = case.place_of(timer)
         clock, promise, lane = case.books[place], case.desk.promises[place], case.desk.lane
         if not isinstance(clock, PlainClock):
@@ -256,6 +343,16 @@ class Engine:
     def _now(self, lane: Lane) -> Moment:
         """Log time of a lane as it stands, for what no event's arrival decides."""
         return Moment(lane.log_time or 0, lane.log_time, self._event_mode)
+
+    def is_waited_for(self, arrival: int, vendor: str | None = None) -> bool:
+        """Whether `fire` would do anything (event mode: of a vendor)."""
+        lane = self.lane
+        if self._event_mode:
+            holder = self.vendors.get(vendor or "")
+            if holder is None:
+                return False
+            lane = holder.lane
+        return lane.timers.next_at < max(arrival, lane.seen)
 
     def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Statement], bool]:
         """Fire at most `limit` of the timers that a record of this arrival would (event mode: of a vendor, or of all).
@@ -296,12 +393,15 @@ class Engine:
 
     def tick(self, arrival: int) -> list[Statement]:
         """Log mode: a record that carries nothing but its arrival."""
-        return self._pass_time(self.lane, arrival)
+        said = self._pass_time(self.lane, arrival)
+        self._let_go_of_some(self.lane, IDLE_SLICE)
+        return said
 
     def pulse(self, arrival: int) -> list[Statement]:
         """Log mode: a record that says our own door is open."""
         said = self._pass_time(self.lane, arrival)
         self.lane.timers.pulse(self.lane.seen)
+        self._let_go_of_some(self.lane, IDLE_SLICE)
         return said
 
     def advance(self, to: int, vendor: str | None = None) -> list[Statement]:
@@ -311,7 +411,82 @@ class Engine:
 
     def settle(self) -> list[Statement]:
         """The end of a history: fire what log time has passed already (late evidence may have armed it)."""
-        return [statement for lane in self._lanes() if lane.log_time is not None for statement in self._pass_time(lane, lane.seen)]
+        said = [statement for lane in self._lanes() if lane.log_time is not None for statement in self._pass_time(lane, lane.seen)]
+        self._let_go_of_all()
+        return said
+
+    # -- cases that leave ----------------------------------------------------------------------------------------
+
+    def _let_go_of_some(self, lane: Lane, limit: int) -> None:
+        """Look at some of the cases that may have left."""
+        if lane.leaving.at < lane.seen:
+            for case in lane.leaving.due(lane.seen, limit):
+                self._look_at(case)
+            lane.timers.watch(lane.leaving.at)
+
+    def _let_go_of_all(self) -> None:
+        for lane in self._lanes():
+            while lane.leaving.at < lane.seen:
+                self._let_go_of_some(lane, IDLE_SLICE)
+
+    def _look_at(self, case: Case) -> None:
+        """Let a case go if it has left by now; else it is looked at again when it may have."""
+        desk = case.desk
+        if desk.cases.get(case.name) is not case:
+            return  # it has gone before its turn
+        log_time, horizon = desk.lane.seen, desk.horizon
+        rest = case.rest(self.vendors[desk.vendor].aside.get((desk.service, case.name), ()))
+        if rest is None:
+            desk.lane.leaving.put(case, Rest(log_time, log_time).leaves_at(horizon))
+        elif rest.leaves_at(horizon) < log_time:
+            self._let_go(case)
+        else:
+            desk.lane.leaving.put(case, rest.look_at(horizon, log_time))
+
+    def _look_first(self, event: Evidence, vendor: Vendor) -> None:
+        """While cases wait to be looked at, those that an event speaks of come first: it finds what it would find later."""
+        if vendor.lane.leaving.at >= vendor.lane.seen:
+            return
+        places = [(event.service, event.case), self.superseded.get((event.vendor, event.source, event.id))]
+        posted = vendor.posted.get(event.source)
+        known = None if posted is None else [posted.get(event.id), None if event.replaces is None else posted.get(event.replaces)]
+        for place in places + [(e.service, e.case) for e in known or () if e is not None]:
+            desk = None if place is None else vendor.desks.get(place[0])
+            case = None if desk is None or place is None else desk.cases.get(place[1])
+            if case is not None:
+                rest = case.rest(vendor.aside.get((case.desk.service, case.name), ()))
+                if rest is not None and rest.leaves_at(case.desk.horizon) < case.desk.lane.seen:
+                    self._let_go(case)
+
+    def _let_go(self, case: Case) -> None:
+        """A case leaves: of its evidence and clocks nothing stays but their marks, and what was counted over all cases."""
+        if self._farewell is not None:
+            self._farewell(case)
+        desk, vendor = case.desk, self.vendors[case.desk.vendor]
+        del desk.cases[case.name]
+        evidence = (*case.events, *vendor.aside.pop((desk.service, case.name), ()))
+        desk.remember(case, evidence)
+        for event in evidence:
+            of_source = vendor.posted[event.source]
+            del of_source[event.id]
+            if not of_source:
+                del vendor.posted[event.source]
+            if event.replaces is not None:
+                named = (desk.vendor, event.source, event.replaces)
+                if self.superseded.get(named) == (desk.service, case.name):
+                    del self.superseded[named]
+        for counted in desk.books.values():
+            counted.let_go(case.name)
+        for book in case.books:
+            if book is not None and not isinstance(book, PlainClock):
+                book.leave()
+        case.events, case.books = [], []  # reminders of it may last
+
+    @staticmethod
+    def _touch(case: Case | None) -> None:
+        """Something other than evidence has changed a case: its horizon begins anew."""
+        if case is not None and case.events:
+            case.events[-1].arrival = case.desk.lane.seen
 
     # -- agreements ----------------------------------------------------------------------------------------------
 
@@ -325,6 +500,7 @@ class Engine:
         said = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
         if activation_id in self._activations:
             return said
+        self._let_go_of_all()
         ordinal = 0 if arrival is None else len(self._activations) + 1
         since = None if arrival is None or restate else self.log_time
         self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
@@ -366,6 +542,7 @@ class Engine:
                 lane = case.desk.lane
                 now, book = self._now(lane), self._book(case, place)
                 said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
+                self._touch(case)
         return said
 
     def _begin(self, agreement: Agreement) -> list[Statement]:
@@ -393,7 +570,7 @@ class Engine:
         said = self._begin(agreement)
         for desk in self.desks():
             for kept in list(desk.books.values()):
-                if kept.agreement == agreement.name:
+                if kept.agreement == agreement.name and not kept.has_let_go:
                     said += kept.restate(self._now(desk.lane), desk.lane.timers.arm)
         for desk in self.desks():
             lane = desk.lane
@@ -403,8 +580,9 @@ class Engine:
                     if promise.agreement == agreement.name and case.events:
                         book = self._book(case, place)
                         said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
+                        self._touch(case)
                 for promise in desk.over_cases:
-                    if promise.agreement == agreement.name:
+                    if promise.agreement == agreement.name and not self._party_book(desk, promise).has_let_go:
                         said += self._tell_again(case, promise, now)
         return said
 
@@ -442,9 +620,11 @@ class Engine:
         if arrival > lane.seen:
             if lane.timers.next_at < arrival:
                 said = self._pass_time(lane, arrival)
+                self._look_first(event, vendor)
             lane.seen = arrival
         elif lane.timers.next_at < lane.seen:
             said = self._pass_time(lane, arrival)
+            self._look_first(event, vendor)
         if time > arrival + self._max_skew and (stamped is None or time > stamped + self._max_skew):
             return said or (), self._refuse("future", f"its time lies {(time - arrival) / 1000:g} s ahead of its arrival")
         posted = vendor.posted.get(event.source)
@@ -456,27 +636,29 @@ class Engine:
                 self._duplicates += 1
                 return said or (), None
             return said or (), self._refuse("conflict", "an event of this vendor, source and id with other content stands already")
-        posted[event.id] = event
-        event.arrival, event.known = arrival, self._known
-        if event.replaces is not None or self.superseded:
-            return [*(said or ()), *self._take_superseding(event, lane, arrival)], None
         desk = vendor.desks.get(event.service) or self.desk(event.vendor, event.service)
+        if time <= desk.last_gone and desk.gone is not None and mark_of(event.source, event.id) in desk.gone:
+            self._late += 1  # it was counted, and has left
+            return said or (), None
+        posted[event.id] = event
+        event.arrival, event.known = lane.seen, self._known
+        if event.replaces is not None or self.superseded:
+            return [*(said or ()), *self._take_superseding(event, desk, arrival)], None
         found = self._fold(event, desk, arrival)
         if found is not None:
-            return ([*said, *found] if said else found), None
+            said = [*said, *found] if said else found
         return (said, None) if said else _SILENCE
 
     def _refuse(self, reason: Quarantine, detail: str) -> Refused:
         self._quarantined += 1
         return Refused(reason, detail)
 
-    def _take_superseding(self, event: Evidence, lane: Lane, arrival: int) -> list[Statement]:
+    def _take_superseding(self, event: Evidence, desk: Desk, arrival: int) -> list[Statement]:
         """Fold an event that replaces another, or may have been replaced before it came."""
-        superseded = self._supersede(event)
+        superseded, lane = self._supersede(event), desk.lane
         if (event.vendor, event.source, event.id) in self.superseded:
-            self.vendors[event.vendor].aside.append(event)
+            self._set_aside(event, desk)
             return [] if superseded is None else self._renew(event, superseded, lane, arrival)
-        desk = self.desk(event.vendor, event.service)
         if superseded is None or (superseded.service, superseded.case) == (event.service, event.case):
             return self._fold(event, desk, arrival, superseded) or []
         return self._renew(event, superseded, lane, arrival) + (self._fold(event, desk, arrival) or [])
@@ -486,7 +668,9 @@ class Engine:
         case = desk.cases.get(event.case)
         if case is None:
             event.vendor, event.service = desk.vendor, desk.service  # one text for all
-            case = desk.cases[event.case] = Case(desk, [event], [None] * len(desk.promises))
+            books: list[CaseBook | PlainClock | None] = [None] * len(desk.promises) if desk.gone is None else desk.blank_books(event.case)
+            case = desk.cases[event.case] = Case(desk, event.case, [event], books)
+            desk.lane.leaving.born.append(case)
         elif superseded is None and case.events and event.time > (last := case.events[-1]).time:
             event.vendor, event.service, event.case = last.vendor, last.service, last.case
             if event.content == last.content:
@@ -642,7 +826,8 @@ class Engine:
         desk = case.desk
         lane = desk.lane
         if superseded is not None and superseded.time == desk.first:
-            desk.first = min((e.time for other in desk.cases.values() for e in other.events), default=None)
+            first = min((e.time for other in desk.cases.values() for e in other.events), default=FOREVER)
+            desk.first = None if first == desk.first_gone == FOREVER else min(first, desk.first_gone)
         if case.events and case.events[-1] is event and (desk.first is None or event.time < desk.first):
             desk.first = event.time
         first = FOREVER if desk.first is None else desk.first
@@ -664,6 +849,8 @@ class Engine:
         if (book.agreement, book.objective) not in self._watchers:
             return []
         if isinstance(book, ClockBook):
+            if book.has_left:
+                return []
             desk = self.desk(book.vendor, book.service)
             return self._hear(desk, book.agreement, book.objective, [(book.case, book.outcomes())], now)
         if isinstance(book, HeartbeatBook):
@@ -688,15 +875,23 @@ class Engine:
         """`replaces`: the event named leaves its case, now (then it is returned) or when it arrives."""
         if event.replaces is None or event.replaces == event.id:
             return None
-        self.superseded.add((event.vendor, event.source, event.replaces))
+        self.superseded[event.vendor, event.source, event.replaces] = (event.service, event.case)
         known = self.vendors[event.vendor].posted[event.source].get(event.replaces)
         case = None if known is None else self.desk(event.vendor, known.service).cases.get(known.case)
         if known is None or case is None or known not in case.events:
             return None
         self._unfold_all(case)
         case.events.remove(known)
-        self.vendors[event.vendor].aside.append(known)
+        known.arrival = case.desk.lane.seen  # its case is another from now on
+        self._set_aside(known, case.desk)
         return known
+
+    def _set_aside(self, event: Evidence, desk: Desk) -> None:
+        """Keep what was superseded, so that it is known when it comes again, for as long as its case stays."""
+        if event.case not in desk.cases:
+            case = desk.cases[event.case] = Case(desk, event.case, [], desk.blank_books(event.case))
+            desk.lane.leaving.born.append(case)
+        self.vendors[desk.vendor].aside.setdefault((desk.service, event.case), []).append(event)
 
     def _renew(self, event: Evidence, superseded: Evidence, lane: Lane, arrival: int) -> list[Statement]:
         """A case has lost evidence to an event that is not in it."""
@@ -719,19 +914,30 @@ class Engine:
                 continue
             wanted = list(desk.cases.values()) if case is None else [desk.cases[case]] if case in desk.cases else []
             for found in wanted:
-                log_time = desk.lane.log_time or 0
-                for promise, book in zip(desk.promises, found.books, strict=True):
-                    if isinstance(book, PlainClock):
-                        yield plain.line(book, promise, found.events, log_time)
-                    elif book is not None:
-                        yield from list(book.lines(log_time))
+                yield from self.lines_of(found)
             if desk.lane.log_time is not None:
                 for slots in list(desk.books.values()):
                     if isinstance(slots, HeartbeatBook):
                         yield from (line for line in slots.lines(desk.lane.log_time) if case in (None, line.case))
 
+    @staticmethod
+    def lines_of(case: Case) -> list[CaseLine]:
+        """The clocks of a case as they stand at log time."""
+        found: list[CaseLine] = []
+        log_time = case.desk.lane.log_time or 0
+        for promise, book in zip(case.desk.promises, case.books, strict=True) if case.books else ():
+            if isinstance(book, PlainClock):
+                found.append(plain.line(book, promise, case.events, log_time))
+            elif book is not None:
+                found += book.lines(log_time)
+        return found
+
     def case_lines(self) -> Iterator[CaseLine]:
-        """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle."""
+        """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle.
+
+        Those of cases that have left were handed out with them.
+        """
+        self._let_go_of_all()
         yield from sorted(
             self.clocks(), key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle)
         )
@@ -759,14 +965,15 @@ class Engine:
 
     def books_of(self, case: str) -> list[ClockBook]:
         """The books of the clocks of all cases of that name, for reading."""
-        found: list[ClockBook] = []
-        for desk in self.desks():
-            entry = desk.cases.get(case)
-            if entry is None:
-                continue
-            for promise, book in zip(desk.promises, entry.books, strict=True):
-                if isinstance(book, PlainClock):
-                    found.append(plain.unfold(book, promise, entry.events))
-                elif isinstance(book, ClockBook):
-                    found.append(book)
-        return found
+        return [book for desk in self.desks() if case in desk.cases for book in books_of(desk.cases[case])]
+
+
+def books_of(case: Case) -> list[ClockBook]:
+    """The books of a case's clocks, for reading."""
+    found: list[ClockBook] = []
+    for promise, book in zip(case.desk.promises, case.books, strict=True):
+        if isinstance(book, PlainClock):
+            found.append(plain.unfold(book, promise, case.events))
+        elif isinstance(book, ClockBook):
+            found.append(book)
+    return found

@@ -1,6 +1,6 @@
 """A piece of evidence: one event of a case, as the engine reads it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from shared.sla.terms import Role
 _read = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_DATA: dict[str, Any] = {}  # never written to
 _NOTHING = msgspec.Raw(b"")
+_Word = Annotated[str, msgspec.Meta(min_length=1)]
 
 # Fields are named as CloudEvents names them, so that a decoder fills them directly; a blank before a name is in no CloudEvent
 _NAMES = {
@@ -30,13 +31,13 @@ class Evidence(msgspec.Struct, gc=False, eq=False, forbid_unknown_fields=True, r
     `time` is milliseconds since 1970, `text` the same as it was posted (empty: as `format_instant` tells it, but for zeros at its end).
     """
 
-    vendor: str
-    service: str
-    case: str  # the CloudEvents subject
-    type: str
-    source: str
-    id: str
-    text: str
+    vendor: _Word
+    service: _Word
+    case: _Word  # the CloudEvents subject
+    type: _Word
+    source: _Word
+    id: _Word
+    text: _Word
     content: msgspec.Raw = _NOTHING  # `data`: JSON text of an object, or nothing
     datacontenttype: str | None = None
     role: Role = "vendor"

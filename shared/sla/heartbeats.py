@@ -89,6 +89,7 @@ class HeartbeatBook:
         self._beats: list[Beat] = []
         self._cases: dict[str, dict[tuple[str, str], Beat]] = {}
         self._stories: dict[str, Story] = {}
+        self._has_let_go = False
         self._changed: set[int] = set()  # dues of slots that may count otherwise since `fresh_outcomes`
 
     # -- which slots there are -----------------------------------------------------------------------------------
@@ -204,6 +205,21 @@ class HeartbeatBook:
                 slot.is_met, slot.stopped, slot.called = False, None, False
                 said += [self._say(slot, kind, slot.due, now) for kind in slot.standing.bring_to(None, None, now)]
         return said + self.begin(now, schedule)
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it counts beats of cases that have left, which cannot be told again."""
+        return self._has_let_go
+
+    def is_open(self, case: str) -> bool:
+        """Slots are ended by time, or by any case's beat."""
+        return False
+
+    def let_go(self, case: str) -> None:
+        """A case leaves memory: its beats stay, for good."""
+        self._stories.pop(case, None)
+        if self._cases.pop(case, None):
+            self._has_let_go = True
 
     def _counted(self, case: str, events: Sequence[Evidence]) -> Sequence[Evidence]:
         if not self.excluded:

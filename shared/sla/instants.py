@@ -62,7 +62,11 @@ def format_instant(instant: int) -> str:
     """RFC 3339 in UTC, fractions only where there are any: ``2026-03-02T10:00:00Z``, ``2026-03-02T10:00:00.250Z``."""
     minutes, rest = divmod(instant, MINUTE)
     seconds, millis = divmod(rest, SECOND)
-    return f"{_minute_text(minutes)}{seconds:02d}.{millis:03d}Z" if millis else f"{_minute_text(minutes)}{seconds:02d}Z"
+    return _minute_text(minutes) + _SECONDS[seconds] + _MILLIS[millis]
+
+
+_SECONDS = tuple(f"{second:02d}" for second in range(60))
+_MILLIS = ("Z", *(f".{millis:03d}Z" for millis in range(1, 1_000)))
 
 
 @lru_cache(maxsize=65_536)  # what is said is mostly about a few days

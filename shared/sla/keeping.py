@@ -21,6 +21,8 @@ from shared.sla.books import Timer
 from shared.sla.calendars import Calendar, Zone
 from shared.sla.engine import Case, Enacted, Engine, Lane, Vendor
 from shared.sla.evidence import Evidence
+from shared.sla.instants import FOREVER
+from shared.sla.leaving import Gone, Rest
 from shared.sla.timers import Fired
 
 CASES_MAX: Final = 2_000  # in a piece: what is read or written at once
@@ -52,8 +54,8 @@ class _Head(NamedTuple):
     clock: str
     enacted: list[Enacted]
     counts: tuple[int, ...]
-    superseded: set[tuple[str, str, str]]
-    vendors: list[tuple[str, list[Evidence], list[str]]]  # name, evidence that is in no case, services
+    superseded: dict[tuple[str, str, str], tuple[str, str]]
+    vendors: list[tuple[str, dict[tuple[str, str], list[Evidence]], list[str]]]  # name, evidence that was superseded, services
     lanes: list[tuple[str, int, Any]]  # vendor (log mode: empty), log time, door
 
 
@@ -71,7 +73,18 @@ class _Books(NamedTuple):
     vendor: str
     service: str
     first: int | None
+    first_gone: int
+    last_gone: int
     books: dict[Any, Any]
+
+
+class _Gone(NamedTuple):
+    """Some of what is remembered of cases that have left a desk."""
+
+    vendor: str
+    service: str
+    of: int  # how many shards there are
+    shards: list[bytes]
 
 
 class _Timers(NamedTuple):
@@ -180,8 +193,10 @@ def _pieces(engine: Engine) -> Iterator[bytes]:
         while some := [(name, case.events, case.books) for name, case in islice(cases, CASES_MAX)]:
             yield _write(_Cases(desk.vendor, desk.service, some), reducers)
     for desk in engine.desks():
-        if desk.books or desk.first is not None:
-            yield _write(_Books(desk.vendor, desk.service, desk.first, desk.books), reducers)
+        if desk.books or desk.first is not None or desk.gone is not None:
+            yield _write(_Books(desk.vendor, desk.service, desk.first, desk.first_gone, desk.last_gone, desk.books), reducers)
+        for count, shards in () if desk.gone is None else desk.gone.pieces():
+            yield _write(_Gone(desk.vendor, desk.service, count, shards), {})
     for name, lane in _lanes(engine):
         yield _write(_timers_of(engine, name, lane), {})
 
@@ -216,7 +231,7 @@ _NOBODY: Final = _Nobody()
 def _name_of(engine: Engine, book: Any) -> Name | None:
     """Who waits, by where it stands; None: nobody that can still be woken."""
     if isinstance(book, Case):
-        return (book.desk.vendor, book.desk.service, book.events[0].case, None) if book.events else None
+        return (book.desk.vendor, book.desk.service, book.name, None) if book.events else None
     place = getattr(book, "place", book)
     desk = engine.vendors[place.vendor].desks[place.service]
     for key, kept in desk.books.items():
@@ -265,9 +280,13 @@ class Restoring:
             case _Cases():
                 _restore_cases(engine, content)
                 self.cases += len(content.cases)
-            case _Books(vendor, service, first, books):
+            case _Books(vendor, service, first, first_gone, last_gone, books):
                 desk = engine.vendors[vendor].desks[service]
-                desk.first, desk.books = first, books
+                desk.first, desk.first_gone, desk.last_gone, desk.books = first, first_gone, last_gone, books
+            case _Gone(vendor, service, of, shards):
+                desk = engine.vendors[vendor].desks[service]
+                desk.gone = desk.gone or Gone()
+                desk.gone.restore(of, shards)
             case _Timers():
                 _restore_timers(engine, content)
             case _:
@@ -282,8 +301,9 @@ def _restore_head(engine: Engine, head: _Head) -> None:
     for name, aside, services in head.vendors:
         vendor = engine.vendor(name)
         vendor.aside = aside
-        for event in aside:
-            _post(vendor, event)
+        for superseded in aside.values():
+            for event in superseded:
+                _post(vendor, event)
         for service in services:
             engine.desk(name, service)
     for name, seen, door in head.lanes:
@@ -302,7 +322,9 @@ def _restore_cases(engine: Engine, piece: _Cases) -> None:
     vendor = engine.vendors[piece.vendor]
     desk = vendor.desks[piece.service]
     for name, events, books in piece.cases:
-        desk.cases[name] = Case(desk, events, books)
+        case = desk.cases[name] = Case(desk, name, events, books)
+        touched_at = case.touched_at(vendor.aside.get((piece.service, name), ()))
+        desk.lane.leaving.put(case, Rest(touched_at, -FOREVER).leaves_at(desk.horizon))  # no earlier than this
         for event in events:
             event.vendor, event.service = desk.vendor, desk.service
             _post(vendor, event)

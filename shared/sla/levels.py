@@ -196,6 +196,23 @@ class LevelBook(ABC):
         span = self.timetable.at(outcome.instant)
         return span is not None and span.rules.of == objective
 
+    # -- cases that leave ----------------------------------------------------------------------------------------
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it counts evidence of cases that have left, which cannot be told again."""
+        return self.meter.has_let_go or self.marks.has_let_go
+
+    def is_open(self, case: str) -> bool:
+        """Whether a case is down, or excluded, until its own evidence ends that."""
+        return self.downtime is not None and self.downtime.is_open(case)
+
+    def let_go(self, case: str) -> None:
+        """A case leaves memory: what it counted for stays, for good."""
+        self.marks.let_go(case)
+        if self.downtime is not None:
+            self.downtime.let_go(case)
+
     # -- burn rates ----------------------------------------------------------------------------------------------
 
     def _noticed(self, mark: Mark, sign: int) -> None:

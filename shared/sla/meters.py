@@ -9,6 +9,7 @@ Both ways end in the same state. All instants are milliseconds.
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol
 
 from shared.sla.books import Outcome
@@ -76,11 +77,24 @@ class Meter(Protocol):
 class _Cell:
     """The marks of one window, or of one bucket of a rolling one."""
 
-    __slots__ = ("marks", "tally")
+    __slots__ = ("for_good", "marks", "tally")
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self.marks: dict[Key, Mark] = {}
+        self.marks: dict[Key, Mark] = {}  # that may go again
+        self.for_good: list[tuple[int, str]] = []  # (instant, id) of the earliest other marks that are evidence
+
+    def let_go(self, key: Key) -> None:
+        """A mark counts for good."""
+        mark = self.marks.pop(key, None)
+        if mark is not None and mark.value is not True:
+            insort(self.for_good, (mark.instant, mark.id))
+            del self.for_good[EVIDENCE_MAX:]
+
+    def evidence(self) -> Iterator[tuple[int, str]]:
+        """(instant, id) of what is not just good."""
+        yield from self.for_good
+        yield from ((mark.instant, mark.id) for mark in self.marks.values() if mark.value is not True)
 
 
 class MarkMeter:
@@ -93,6 +107,7 @@ class MarkMeter:
         self._cases: dict[str, dict[Key, Mark]] = {}  # of events
         self._outcomes: dict[str, dict[Key, Mark]] = {}  # of clocks and slots, likewise by case
         self._stories: dict[str, Story] = {}
+        self.has_let_go = False  # it counts marks of cases that have left
         self.listener: Listener | None = None  # told of each mark that comes (1) or goes (-1)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -211,8 +226,28 @@ class MarkMeter:
         return Outlook(is_lost, forecast, used, None, look_again if look_again is not None and look_again < end else None)
 
     def evidence(self, start: int, end: int) -> tuple[str, ...]:
-        marks = [mark for cell in self._cells_of(start, end) for mark in cell.marks.values() if mark.value is not True]
-        return tuple(mark.id for mark in sorted(marks, key=lambda mark: (mark.instant, mark.id))[:EVIDENCE_MAX])
+        found = sorted(mark for cell in self._cells_of(start, end) for mark in cell.evidence())
+        return tuple(id_ for _, id_ in found[:EVIDENCE_MAX])
+
+    # -- cases that leave ----------------------------------------------------------------------------------------
+
+    def let_go(self, case: str) -> None:
+        """A case leaves memory: its marks stay, for good."""
+        self._stories.pop(case, None)
+        for marks in (self._cases.pop(case, None), self._outcomes.pop(case, None)):
+            for key, mark in marks.items() if marks else ():
+                span = self._timetable.at(mark.instant)
+                cell = None if span is None else self._cells.get(span.start)
+                if cell is not None:
+                    cell.let_go(key)
+                    self.has_let_go = True
+
+    def forget_until(self, instant: int) -> None:
+        """Nothing before an instant is measured any more."""
+        count = bisect_left(self._starts, instant)
+        for start in self._starts[:count]:
+            del self._cells[start]
+        del self._starts[:count]
 
 
 class _Spell(NamedTuple):
@@ -247,6 +282,8 @@ class DowntimeMeter:
         self._open_starts: dict[bool, list[int]] = {False: [], True: []}  # the same, in order
         self._instants: list[int] = []
         self._downs: list[tuple[int, str]] = []  # (instant, id) of the events that began downtime
+        self._for_good: list[_Spell] = []  # downtime of cases that have left
+        self.has_let_go = False  # it counts evidence of cases that have left
         self._lost: dict[int, tuple[WorkedTime, WorkedTime]] = {}  # by calendar: downtime not excluded; exclusions
 
     # -- spells --------------------------------------------------------------------------------------------------
@@ -417,7 +454,20 @@ class DowntimeMeter:
 
     def _spells_over(self, start: int) -> Iterator[_Spell]:
         """Downtime that began before an instant and lasts beyond it."""
-        for case in self._cases.values():
-            for spell in (*case.spells, *case.open.values()):
-                if not spell.excludes and spell.start < start and (spell.end is None or spell.end > start):
-                    yield spell
+        of_cases = (spell for case in self._cases.values() for spell in (*case.spells, *case.open.values()))
+        for spell in chain(self._for_good, of_cases):
+            if not spell.excludes and spell.start < start and (spell.end is None or spell.end > start):
+                yield spell
+
+    # -- cases that leave ----------------------------------------------------------------------------------------
+
+    def is_open(self, case: str) -> bool:
+        """Whether a case is down, or excluded, as yet."""
+        return any(case in since for since in self._open.values())
+
+    def let_go(self, case: str) -> None:
+        """A case leaves memory: its spells, which have ended, stay for good."""
+        known = self._cases.pop(case, None)
+        if known is not None and known.instants:
+            self.has_let_go = True
+            self._for_good += [spell for spell in known.spells if not spell.excludes]

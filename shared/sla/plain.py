@@ -20,6 +20,8 @@ import msgspec
 from shared.sla.books import CaseLine, ClockBook, Outcome, Stated, Timer
 from shared.sla.clocks import ON_DUE, View
 from shared.sla.evidence import Evidence
+from shared.sla.instants import FOREVER
+from shared.sla.leaving import AT_REST, Rest
 from shared.sla.promises import Promise
 from shared.sla.rules import Act, Choice, Data, DeadlineRules
 from shared.sla.statements import Statement
@@ -315,6 +317,12 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
     return [Timer(call_at, instant, key, what, about) for what, call_at, instant, about in waiting]
 
 
+def rest(clock: PlainClock) -> Rest | None:
+    """How it rests; None while it is open. One that was done late becomes a book when it becomes final."""
+    state = clock.state
+    return AT_REST if state is MET else Rest(clock.decided_at, FOREVER) if state is CLOSED else None
+
+
 def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> ClockBook:
     """The same clock as a book that can go on with anything. Its timers are those of `timers`."""
     book = promise.open_case(events[0])
@@ -334,4 +342,5 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
         stated.state, stated.revision = ("breached", 0) if state is BREACHED else ("breached_closed", 1)
         stated.armed, stated.due, stated.stopped, stated.target = due, due, clock.stopped, clock.target
         stated.cause, stated.decided_at = ON_DUE, clock.decided_at
+        stated.awaits = clock.decided_at + clock.rules.agreement.horizon
     return book

@@ -9,6 +9,7 @@ from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook, HeartbeatRules
 from shared.sla.instants import FOREVER
+from shared.sla.leaving import Rest
 from shared.sla.level_rules import LevelRules
 from shared.sla.levels import WindowBook
 from shared.sla.rolling import RollingBook
@@ -39,6 +40,13 @@ class CaseBook(Book, Protocol):
         """Fold all evidence again: another version rules."""
         ...
 
+    def rest(self) -> Rest | None:
+        """How it rests; None while something of it is open."""
+        ...
+
+    def leave(self) -> None:
+        """Its case leaves memory."""
+
     def lines(self, log_time: int, /) -> Iterator[CaseLine]:
         """Its lines of `cases.ndjson`."""
         ...
@@ -62,6 +70,18 @@ class PartyBook(Book, Protocol):
     def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:
         """Forget the evidence, which is about to be told again; what stands stated is kept, to be compared."""
         ...
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it counts evidence of cases that have left, which cannot be told again."""
+        ...
+
+    def is_open(self, case: str) -> bool:
+        """Whether a case has begun something here that only its own evidence can end."""
+        ...
+
+    def let_go(self, case: str) -> None:
+        """A case leaves memory: what it counted for stays, for good."""
 
 
 class Promise:

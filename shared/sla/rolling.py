@@ -86,6 +86,7 @@ class RollingBook(LevelBook):
         if window is None:
             return []
         said = self._turn(window, (), now)
+        self.marks.forget_until(2 * window.start - window.end)  # late evidence may look at the window before
         if self._measure(window).events:
             self._wait_for(self._after(start), window.rules, now, schedule)
         return said

@@ -11,13 +11,26 @@ def identity(*parts: object) -> str:
     """A stable 32-digit name of the parts: the same on every machine and in every run."""
     texts = [str(part) for part in parts]
     # lengths first, so that no two lists of parts read the same
-    return hashlib.blake2b(f"{list(map(len, texts))}{''.join(texts)}".encode(), digest_size=16).hexdigest()
+    return _digest(f"{list(map(len, texts))}{''.join(texts)}")
 
 
-@lru_cache(maxsize=65_536)  # every statement about a clock asks again
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def breach_identity(agreement: str, objective: str, vendor: str, service: str, instance: tuple[str, ...]) -> str:
     """The breach id of semantics.md: no clock, offset, worker, due or version in it."""
-    return identity(agreement, objective, vendor, service, *instance)
+    if len(instance) != 1:
+        return identity(agreement, objective, vendor, service, *instance)
+    (case,) = instance
+    lengths, text = _place(agreement, objective, vendor, service)
+    return _digest(f"{lengths}, {len(case)}]{text}{case}")
+
+
+@lru_cache(maxsize=10_000)  # nearly every statement is about another case of a few of these
+def _place(*parts: str) -> tuple[str, str]:
+    """How the text that `identity` digests begins, but for the instance: lengths, and the parts."""
+    return str(list(map(len, parts)))[:-1], "".join(parts)
 
 
 class Statement(msgspec.Struct, kw_only=True):
@@ -63,4 +76,10 @@ class Statement(msgspec.Struct, kw_only=True):
     @property
     def id(self) -> str:
         """A function of what is said, so that a replay says the same again and a reader can drop it."""
-        return identity(self.breach_id, self.revision, self.type, *self.marks)
+        return self.id_under(self.breach_id)
+
+    def id_under(self, breach_id: str) -> str:
+        """Its id, where the breach's is known."""
+        if self.marks:
+            return identity(breach_id, self.revision, self.type, *self.marks)
+        return _digest(f"[{len(breach_id)}, {len(str(self.revision))}, {len(self.type)}]{breach_id}{self.revision}{self.type}")

@@ -46,13 +46,14 @@ class Fired(NamedTuple):
 class Timers:
     """Ordered by when they are called, then by instant and key."""
 
-    __slots__ = ("_armed", "_aside", "_buckets", "_grain", "_heap", "_numbers", "_opened", "door", "next_at")
+    __slots__ = ("_armed", "_aside", "_buckets", "_grain", "_heap", "_numbers", "_opened", "_watched", "door", "next_at")
 
     def __init__(self, grain: int = DENSE) -> None:
         """A bucket of reminders holds 2^`grain` ms."""
         self._grain = grain
         self.door = Door()
-        self.next_at = FOREVER  # nothing is called before a record whose arrival is later
+        self._watched = -FOREVER
+        self.next_at = -FOREVER  # nothing is called, nor is what is watched for, before a record whose arrival is later
         self._heap: list[Fired] = []
         self._aside: list[Fired] = []  # their time came while the door was shut
         self._armed = 0
@@ -93,7 +94,12 @@ class Timers:
     def _look_ahead(self) -> None:
         heap, numbers = self._heap, self._numbers
         at = heap[0].at if heap else FOREVER
-        self.next_at = min(at, numbers[0] << self._grain) if numbers else at
+        self.next_at = min(at, numbers[0] << self._grain, self._watched) if numbers else min(at, self._watched)
+
+    def watch(self, at: int) -> None:
+        """Besides timers, log time that passes `at` is to be noticed."""
+        self._watched = at
+        self._look_ahead()
 
     @property
     def opened_until(self) -> int:

@@ -7,6 +7,8 @@ from shared.sla.breaches import Place, Standing
 from shared.sla.calendars import Calendar
 from shared.sla.clocks import View
 from shared.sla.evidence import Evidence
+from shared.sla.instants import FOREVER
+from shared.sla.leaving import AT_REST, Rest
 from shared.sla.level_rules import Story
 from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, in_order, question
 from shared.sla.statements import Statement
@@ -31,10 +33,12 @@ class ViolationRules(ObjectiveRules[Violation]):
 class _Found:
     """An event that failed, or was said to have."""
 
-    __slots__ = ("event", "rules", "standing")
+    __slots__ = ("awaits", "event", "final", "rules", "standing")
 
     def __init__(self, event: Evidence, rules: ViolationRules) -> None:
         self.event, self.rules, self.standing = event, rules, Standing()
+        self.awaits: int | None = None  # when it becomes final, if that is still to come
+        self.final = -FOREVER  # log time when it did
 
 
 class ViolationBook:
@@ -119,7 +123,7 @@ class ViolationBook:
             found.rules = rules
             said += [self._say(found, kind, now) for kind in found.standing.bring_to("breached_closed", rules.version, now)]
             if found.standing.decided_at == now.decided_at:
-                final = now.decided_at + rules.horizon
+                final = found.awaits = now.decided_at + rules.horizon
                 schedule(Timer(final, final, (*self.place, self.case, *key), "final"), self)
         return said
 
@@ -130,6 +134,8 @@ class ViolationBook:
     def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
         """A violation becomes final."""
         found = self._found.get((timer.key[5], timer.key[6]))
+        if found is not None and found.awaits == timer.instant:
+            found.awaits, found.final = None, now.log_time
         if found is None or not found.standing.is_breach or timer.instant != found.standing.decided_at + found.rules.horizon:
             return []
         said = self._say(found, "slawatch.breach.final", now, instant=timer.instant)
@@ -152,6 +158,19 @@ class ViolationBook:
             cause="violation",
             evidence=evidence or (event.id,),
         )
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def rest(self) -> Rest:
+        """How it rests: it is never open."""
+        rest = AT_REST
+        for found in self._found.values():
+            rest = rest.with_book(Rest(found.standing.decided_at, found.final if found.awaits is None else FOREVER))
+        return rest
+
+    def leave(self) -> None:
+        """Its case leaves: what still waits for it holds no more than this shell."""
+        self._found, self._story, self.excluded, self.kept = {}, Story(), set(), ()
 
     # -- reports -------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ so `decode` checks what the engine relies on and raises `NotAnEvent` for the poi
 """
 
 import hashlib
+import re
 from sys import intern
 from typing import Any, Final, get_args
 
 import msgspec
 
 from shared.sla.evidence import Evidence
-from shared.sla.instants import MINUTE, BadInstant, parse_instant
+from shared.sla.instants import SECOND, BadInstant, parse_instant
 from shared.sla.terms import Role
 from shared.wire.topics import RESERVED_TYPE_PREFIX, ROLE_ATTRIBUTE
 
@@ -35,8 +36,13 @@ class _Data(msgspec.Struct, gc=False):
     data: msgspec.Raw = msgspec.Raw(b"")
 
 
-_minutes: dict[str, int] = {}  # "2026-03-02T08:30:" and its instant
-_MINUTES_MAX: Final = 100_000
+# Instants repeat: what was read once of the forms "2026-03-02T08:30:" and "25.125Z" is looked up. So are types that are no reserved ones.
+_minutes: dict[str, int] = {}
+_seconds: dict[str, int] = {}
+_types: dict[str, str] = {}
+_KEPT_MAX: Final = 100_000
+_MINUTE_LENGTH: Final = len("2026-03-02T08:30:")
+_SECOND: Final = re.compile(r"[0-5]\d(\.\d{3})?Z\Z", re.ASCII)
 _read_usual = msgspec.json.Decoder(Evidence).decode
 _read_data = msgspec.json.Decoder(_Data).decode
 
@@ -49,47 +55,45 @@ def decode(value: bytes) -> Evidence:
     """
     try:
         event = _read_usual(value)
-        text, content, kind = event.text, bytes(event.content), event.type
-        minute = _minutes.get(text[:17])
-        digits = text[17:19] + text[20:23]
-        if (
-            minute is not None
-            and len(text) == 24
-            and digits.isdecimal()
-            and digits.isascii()
-            and digits < "60"
-            and text[19] == "."
-            and text[23] == "Z"
-        ):
-            event.time = minute + int(digits)
-        else:
-            event.time = _instant_of(text)
+        text = event.text
+        minute, second = _minutes.get(text[:_MINUTE_LENGTH]), _seconds.get(text[_MINUTE_LENGTH:])
+        event.time = _instant_of(text) if minute is None or second is None else minute + second
+        event.text = "" if text[-1] == "Z" else text
         if not value.isascii():
             value.decode()  # `data` was passed over: is it UTF-8?
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadInstant):
         return _decode_at_length(value)
-    if (
-        not (event.id and event.source and event.case and event.vendor and event.service and kind)
-        or kind.startswith(RESERVED_TYPE_PREFIX)
-        or (content and content[0] != _BRACE)
-    ):
+    kind, content = _types.get(event.type) or _type_of(event.type), bytes(event.content)  # a Raw would keep the whole record in memory
+    if not kind or (content and content[0] != _BRACE):
         return _decode_at_length(value)
-    event.source, event.type = intern(event.source), intern(kind)
-    event.content = content  # type: ignore[assignment]  # a Raw would keep the whole record in memory
-    if text[-1] == "Z":
-        event.text = ""
-    event.extra = None
+    event.source, event.type, event.content, event.extra = intern(event.source), kind, content, None  # type: ignore[assignment]  # as said
     return event
 
 
 def _instant_of(text: str) -> int:
-    """An event's time; the minute is remembered, as many events share it. Raises BadInstant."""
-    instant = parse_instant(text)
-    if len(text) == 24 and text[16] == ":" and text[19] == "." and text[23] == "Z" and text[17] != "6":
-        if len(_minutes) >= _MINUTES_MAX:
-            _minutes.clear()
-        _minutes[text[:17]] = instant - instant % MINUTE
-    return instant
+    """An event's time; its parts are remembered, as many events share them. Raises BadInstant."""
+    head, tail = text[:_MINUTE_LENGTH], text[_MINUTE_LENGTH:]
+    if _SECOND.match(tail) is None:
+        return parse_instant(text)
+    for kept in (_minutes, _seconds):
+        if len(kept) >= _KEPT_MAX:
+            kept.clear()
+    second = _seconds[tail] = int(tail[:2]) * SECOND + int(tail[3:-1] or 0)
+    minute = _minutes.get(head)
+    if minute is None:
+        minute = parse_instant(text) - second
+        _minutes[head] = minute
+    return minute + second
+
+
+def _type_of(text: str) -> str:
+    """The one text of a type; empty where it is reserved."""
+    if text.startswith(RESERVED_TYPE_PREFIX):
+        return ""
+    if len(_types) >= _KEPT_MAX:
+        _types.clear()
+    kept = _types[text] = intern(text)
+    return kept
 
 
 def _decode_at_length(value: bytes) -> Evidence:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.sla.instants import format_instant, or_none_instant, or_none_seconds
+from shared.sla.instants import as_seconds, format_instant, or_none_instant, or_none_seconds
 from shared.sla.statements import Statement
 
 SOURCE: Final = "/slawatch/evaluator"
@@ -109,13 +109,104 @@ def verdict_of(statement: Statement) -> Verdict:
     )
 
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Verdict)
 
 
 def encode(verdict: Verdict) -> bytes:
     """The bytes of a verdict on the topic."""
-    return _encoder.encode(verdict)
+    return _encode(verdict)
+
+
+# -- the short way -------------------------------------------------------------------------------------------------------
+# Nearly all statements say of a first cycle that it was met, opened or closed: a form whose blanks are filled in.
+
+_BLANK: Final = "\x01"  # inside a text
+_BLANK_VALUE: Final = "\x02"  # a whole value
+_BLANKS: Final = 15
+_FORMS_MAX: Final = 10_000
+_forms: dict[tuple[object, ...], str | None] = {}
+
+
+def encode_statement(statement: Statement) -> bytes:
+    """The same bytes as `encode(verdict_of(statement))`, sooner."""
+    s = statement
+    case = s.case
+    if s.detail or case is None:
+        return encode(verdict_of(s))
+    kind = (
+        s.type,
+        s.revision,
+        s.state,
+        s.cause,
+        s.cycle,
+        s.severity,
+        s.provisional,
+        s.version,
+        s.agreement,
+        s.objective,
+        s.vendor,
+        s.service,
+    )
+    form = _forms[kind] if kind in _forms else _new_form(kind, s)
+    if form is None:
+        return encode(verdict_of(s))
+    breach_id, time, stopped, name = s.breach_id, _instant(s.time), s.stopped, _encode(case).decode()
+    blanks = (
+        s.id_under(breach_id),
+        name[1:-1],
+        time,
+        breach_id,
+        name,
+        _instant(s.started),
+        _instant(s.due),
+        time if stopped == s.time else _instant(stopped),
+        _seconds(s.elapsed),
+        _seconds(s.target),
+        _seconds(s.paused),
+        _seconds(s.late),
+        _seconds(s.overdue),
+        _encode(s.evidence).decode(),
+        _instant(s.decided_at),
+    )
+    return (form % blanks).encode()
+
+
+def _new_form(kind: tuple[object, ...], statement: Statement) -> str | None:
+    """The form of statements of a kind, made from what the long way says of one; None where its own texts look like blanks."""
+    verdict: Any = verdict_of(statement)  # as long as it is a form its fields hold anything
+    data = verdict.data
+    verdict.id = data.breach_id = _BLANK
+    verdict.subject = f"{statement.agreement}/{statement.objective}/{_BLANK}"
+    for field in (
+        "case",
+        "started",
+        "due",
+        "stopped",
+        "elapsed_s",
+        "target_s",
+        "paused_s",
+        "late_s",
+        "overdue_s",
+        "evidence",
+        "decided_at",
+    ):
+        setattr(data, field, _BLANK_VALUE)
+    verdict.time = _BLANK_VALUE
+    blank, value = (_encode(text).decode()[1:-1] for text in (_BLANK, _BLANK_VALUE))
+    texts = _encode(verdict).decode().replace(f'"{value}"', blank).replace("%", "%%").split(blank)
+    if len(_forms) >= _FORMS_MAX:
+        _forms.clear()
+    form = _forms[kind] = "%s".join(texts) if len(texts) == _BLANKS + 1 else None
+    return form
+
+
+def _instant(instant: int | None) -> str:
+    return "null" if instant is None else f'"{format_instant(instant)}"'
+
+
+def _seconds(duration: int | None) -> str:
+    return "null" if duration is None else repr(as_seconds(duration))
 
 
 def decode(value: bytes) -> Verdict:

@@ -190,7 +190,7 @@ class Rig(Installation):
 @asynccontextmanager
 async def rigged(directory: Path, under: Ground, **settings: str) -> AsyncIterator[Rig]:
     """All services ready, with topics and a database of their own; stopped at the end."""
-    rig = Rig(directory, under, await _new_database(under), **settings)
+    rig = Rig(directory, under, await new_database(under), **settings)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(rig.http.aclose)
         await closing.enter_async_context(rig.writer)
@@ -200,7 +200,7 @@ async def rigged(directory: Path, under: Ground, **settings: str) -> AsyncIterat
         yield rig
 
 
-async def _new_database(under: Ground) -> str:
+async def new_database(under: Ground) -> str:
     """The URL of an empty database, by way of the proxy."""
     name, url = f"chaos_{secrets.token_hex(5)}", make_url(under.database)
     connection = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))

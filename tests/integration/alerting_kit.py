@@ -65,7 +65,7 @@ class Noting:
     """A channel that notes what it is given; `answer` says what comes of the n-th attempt (from 0)."""
 
     def __init__(self, name: str, *, limit: Rate | None = None, answer: Callable[[int], Result] = lambda _: Sent(), lanes: int = 1) -> None:
-        self.name, self.lanes, self.limit = name, lanes, limit
+        self.name, self.lanes, self.limit, self.by_breach = name, lanes, limit, False
         self.notices: list[Notice] = []
         self._answer = answer
 
@@ -128,7 +128,7 @@ class Reader:
 
 
 class Writer:
-    async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         raise AssertionError("nothing is set aside here")
 
     async def partitions(self, topic: str) -> int:

@@ -83,6 +83,53 @@ async def test_an_acknowledgement_stops_a_step_that_is_being_retried_and_times_o
     assert next(row.state for row in case.deliveries if row.reason == "escalation") == "inhibited"
 
 
+async def test_receivers_that_remember_breaches_hear_of_each_its_acknowledgement_and_its_end(database: str, tmp_path: Path) -> None:
+    """More than a digest shows, in a group, under a limit: no incident is left open."""
+    file = routing_file(tmp_path, "route: {receiver: [chat, boss], group_by: [vendor], group_wait: 0s, group_interval: 0s}")
+    topic, chat, pager = Topic(), Noting("chat/webhook"), Noting("boss/webhook", limit=Rate(40, 1_000))
+    pager.by_breach = True
+    opened = [verdict("opened", f"c-{n}", revision=0, severity="ticket" if n < 60 else "page") for n in range(70)]
+    async with inside(database, topic, [chat, pager], file) as it:
+        topic.say(*opened)
+        await until(lambda: len(pager.notices) == 70)
+        assert {len(notice.messages) for notice in pager.notices} == {1}, "never a digest"
+        severities = [notice.messages[0].severity for notice in pager.notices]
+        assert severities.index("page") < severities.index("ticket") + 45, "pages overtake what waits"
+        await it.ledger.act(opened[0].data.breach_id, "acknowledge", ANN, it.time.wall(), tell=it.dispatcher.by_breach)
+        await until(lambda: len(pager.notices) == 71)
+        taken = pager.notices[-1]
+        assert (taken.reason, taken.messages[0].breach_id, taken.messages[0].acknowledged_by) == (
+            "acknowledged",
+            opened[0].data.breach_id,
+            "Ann",
+        )
+        topic.say(verdict("amended", "c-0", revision=1))
+        await until(lambda: chat.notices[-1].reason == "update")
+        assert chat.notices[-1].messages[0].acknowledged_by == "Ann", "messages that follow say who has it"
+        topic.say(*(verdict("closed", f"c-{n}", revision=2, stopped=DUE + SECOND) for n in range(70)))
+
+        def ended() -> set[str]:
+            return {notice.messages[0].breach_id for notice in pager.notices if notice.messages[0].over}
+
+        await until(lambda: len(ended()) == 70)
+    assert ended() == {each.data.breach_id for each in opened}
+    assert not [notice for notice in chat.notices if notice.reason == "acknowledged"]
+
+
+async def test_an_incident_of_a_warning_ends_when_the_danger_is_over(database: str, tmp_path: Path) -> None:
+    file, topic, chat, pager = routing_file(tmp_path, "route: {receiver: [chat, boss]}"), Topic(), *pair()
+    pager.by_breach = True
+    async with inside(database, topic, [chat, pager], file):
+        topic.say(verdict("clock.warning", "a", threshold="80%"))
+        await until(lambda: chat.notices and pager.notices)
+        topic.say(verdict("clock.met", "a"), verdict("clock.met", "never warned of"))
+        await until(lambda: len(pager.notices) == 2)
+        await asyncio.sleep(0.5)
+    assert pager.notices[1].messages[0].over
+    assert len(pager.notices) == 2
+    assert len(chat.notices) == 1, "good news wakes nobody"
+
+
 async def test_two_side_by_side_share_the_work_and_tell_nothing_twice(database: str, tmp_path: Path) -> None:
     file = routing_file(tmp_path, "route: {receiver: chat, group_by: [vendor], group_wait: 1s, group_interval: 1s}")
     clock, chats = Clock(), (Noting("chat/webhook"), Noting("chat/webhook"))

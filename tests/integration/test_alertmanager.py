@@ -97,7 +97,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 async def test_told_again_is_what_this_channel_was_told_and_is_open_or_just_over(engine: AsyncEngine) -> None:
     store, now = PostgresTold(engine), TIME.wall()
-    cases = [wire.decode(body).data.case for body in await store.told("am", now - 5 * MINUTE, 100)]
+    cases = [wire.decode(each.body).data.case for each in await store.told("am", now - 5 * MINUTE, 100)]
     assert cases == ["open", "in a group", "just closed"]
     assert len(await store.told("am", now - 5 * MINUTE, 2)) == 2
     assert await store.told("nobody", 0, 100) == []

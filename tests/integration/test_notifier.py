@@ -338,7 +338,7 @@ class _Crash(Exception):
 
 
 class _NoLog:
-    async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         raise AssertionError("nothing is set aside here")
 
     async def partitions(self, topic: str) -> int:

@@ -10,6 +10,7 @@ from shared.sla.instants import parse_instant
 from shared.sla.terms import Bundle
 from shared.wire.events import to_evidence
 from shared.wire.reports import case_line, level_line
+from tests.whole import Whole
 
 Document = dict[str, Any]
 
@@ -25,7 +26,7 @@ def run_levels(agreement: Document, calendars: list[Document], events: list[Docu
 
 
 def _run(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
-    engine = Engine("event")
+    engine = Whole("event")
     for bundle in _bundles("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
         engine.activate(bundle, "drawn")
     for event in events:

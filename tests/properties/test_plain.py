@@ -16,6 +16,7 @@ from shared.wire import verdicts
 from shared.wire.events import decode
 from shared.wire.reports import case_line, level_line
 from tests.properties.histories import History, histories
+from tests.whole import Whole
 
 IN_TEST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NIGHTLY = settings(IN_TEST, max_examples=4_000, derandomize=False)
@@ -25,7 +26,7 @@ LATE = [0, 0, 0, 500, 3_000, 10 * MINUTE, 2 * HOUR, 30 * HOUR]
 
 def _twins(history: History, clock: ClockMode) -> tuple[Engine, Engine]:
     documents = [json.dumps(document) for document in [*history.calendars, history.agreement]]
-    engines = Engine(clock), Engine(clock, with_plain=False)
+    engines = Whole(clock), Whole(clock, with_plain=False)
     for bundle in bundles(load_text("drawn.yaml", "\n---\n".join(documents)).or_raise()):
         for engine in engines:
             engine.activate(bundle, "drawn")

@@ -10,7 +10,7 @@ from shared.language.loading import Loaded
 from shared.ports.log import Record
 from shared.sla.blindness import CATCH_UP, PULSE_LATE
 from shared.sla.broker_time import BrokerTime
-from shared.sla.engine import Engine
+from shared.sla.engine import Case, Engine
 from shared.sla.instants import format_instant, parse_instant
 from shared.sla.statements import Statement
 from shared.wire import controls, events, verdicts
@@ -42,6 +42,9 @@ class _Told:
             assert verdict.id not in self.verdicts, f"the engine says {verdict.id} twice"
             self.verdicts[verdict.id] = verdicts.encode(verdict)
             self.in_order.append(verdict)
+
+    def left(self, case: Case) -> None:
+        """Those that have left are in nobody's memory."""
 
     def rejected(self, line: BadLine) -> None:
         self.refused.add((self.partition, line.number))

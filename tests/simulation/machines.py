@@ -78,7 +78,7 @@ class Writer:
     def __init__(self, log: MemoryLog, line: Line) -> None:
         self._log, self._line = log, line
 
-    async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         await self._line.way()
         landed = self._line.fate(len(entries))
         done = self._log.append(topic, entries[:landed])

@@ -35,6 +35,7 @@ class Alertmanager:
     """
 
     lanes = 1
+    by_breach = True
     resend: int | None = RESEND
 
     def __init__(

@@ -6,7 +6,7 @@ from services.notifier.core import Result
 from services.notifier.messages import Message
 from shared.alerting.terms import Rate
 
-Why = Literal["first", "update", "repeat", "resolved", "retracted", "escalation", "digest", "test"]
+Why = Literal["first", "update", "repeat", "resolved", "retracted", "escalation", "acknowledged", "digest", "test"]
 
 
 class Notice(NamedTuple):
@@ -40,3 +40,8 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+def keeps_breaches(channel: Channel) -> bool:
+    """Whether the receiver remembers each breach (`by_breach`): then it gets each by itself, never in a digest, and acknowledgements."""
+    return bool(getattr(channel, "by_breach", False))

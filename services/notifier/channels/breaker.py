@@ -10,8 +10,8 @@ from typing import Final
 
 import structlog
 
-from services.notifier.channels.base import Channel, Notice
-from services.notifier.core import Failed, Result
+from services.notifier.channels.base import Channel, Notice, keeps_breaches
+from services.notifier.core import Failed, HeldBack, Result
 from shared.ports.time import TimeSource
 
 FAILURES_MAX: Final = 5
@@ -23,11 +23,11 @@ log = structlog.get_logger()
 
 
 class Breaker:
-    """`services.notifier.channels.base.Channel` around another. What it holds back counts as failed, to be tried again after the rest."""
+    """`services.notifier.channels.base.Channel` around another. What it holds back is no attempt."""
 
     def __init__(self, channel: Channel, time: TimeSource) -> None:
         self.channel, self._time = channel, time
-        self.name, self.lanes, self.limit = channel.name, channel.lanes, channel.limit
+        self.name, self.lanes, self.limit, self.by_breach = channel.name, channel.lanes, channel.limit, keeps_breaches(channel)
         self._failures = 0
         self._open_until: float | None = None  # monotonic seconds; None: closed
         self._wait_s = OPEN_S
@@ -44,7 +44,7 @@ class Breaker:
             left = self._open_until - self._time.monotonic()
             if left > 0 or self._trying:
                 wait_s = max(left, 1.0)
-                return Failed(f"not tried: the channel failed again and again, next attempt in {wait_s:.0f} s", round(wait_s * 1000))
+                return HeldBack(f"not tried: the channel failed again and again, next attempt in {wait_s:.0f} s", round(wait_s * 1000))
         self._trying = self._open_until is not None
         try:
             result = await self.channel.send(notice)

@@ -16,7 +16,7 @@ from shared.alerting.terms import Rate
 from shared.sla.instants import MINUTE
 
 TIMEOUT_S: Final = 25.0  # of all events of one notice
-LIMIT: Final = Rate(60, MINUTE)  # PagerDuty takes 120 events a minute; a digest is an event per breach
+LIMIT: Final = Rate(100, MINUTE)  # PagerDuty takes 120 events a minute
 SUMMARY_MAX: Final = 1_024
 _SEVERITIES: Final = {"page": "critical", "ticket": "error", "info": "info"}
 
@@ -33,14 +33,15 @@ def action_of(notice: Notice, message: Message) -> Literal["trigger", "acknowled
     """What becomes of the incident of one breach."""
     if message.over or (len(notice.messages) == 1 and notice.reason in ("resolved", "retracted")):
         return "resolve"
-    return "acknowledge" if message.acknowledged_by and notice.reason == "update" else "trigger"
+    return "acknowledge" if message.acknowledged_by and notice.reason in ("acknowledged", "update") else "trigger"
 
 
 class PagerDuty:
-    """`services.notifier.channels.base.Channel` to one integration. A digest is one event per breach, so that each incident ends with
-    its own breach; what fails in between is sent again as a whole, which the keys make harmless. The poster's judge is `judge`."""
+    """`services.notifier.channels.base.Channel` to one integration: an event per breach, so that each incident ends with its own. The
+    poster's judge is `judge`."""
 
     lanes = 4
+    by_breach = True
 
     def __init__(
         self,
@@ -57,9 +58,7 @@ class PagerDuty:
         self._layout = Layout(texts, PLAIN._replace(most=SUMMARY_MAX), template, channel=name) if template is not None else None
 
     async def send(self, notice: Notice) -> Result:
-        events = [self._event(notice, message) for message in notice.messages]
-        if notice.total > len(events):
-            events.append(self._summary(notice))
+        events = [event for message in notice.messages for event in self._events(notice, message)]
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 for event in events:
@@ -67,20 +66,19 @@ class PagerDuty:
                     if not isinstance(result, Sent):
                         return result
         except TimeoutError:
-            return Failed(f"not all events of a digest were taken within {TIMEOUT_S:g} s")
+            return Failed(f"not all events of a notice were taken within {TIMEOUT_S:g} s")
         return Sent()
 
     async def close(self) -> None:
         await self._poster.close()
 
-    def _summary(self, notice: Notice) -> dict[str, Any]:
-        """Of a digest that tells of more breaches than it shows: an incident that a person closes."""
-        payload = {"summary": Layout(self._texts).title(notice)[:SUMMARY_MAX], "source": "slawatch", "severity": "critical"}
-        head = {"routing_key": self._routing_key, "event_action": "trigger", "dedup_key": notice.thread[:255]}
-        return head | {"payload": payload, "client": "slawatch"}
-
-    def _event(self, notice: Notice, message: Message) -> dict[str, Any]:
+    def _events(self, notice: Notice, message: Message) -> list[dict[str, Any]]:
+        """An incident that somebody has taken on already is acknowledged as soon as it is there."""
         action = action_of(notice, message)
+        taken_on = action == "trigger" and message.acknowledged_by
+        return [self._event(notice, message, each) for each in ([action, "acknowledge"] if taken_on else [action])]
+
+    def _event(self, notice: Notice, message: Message, action: str) -> dict[str, Any]:
         test = notice.reason == "test"
         key = notice.key if test else message.breach_id
         event: dict[str, Any] = {"routing_key": self._routing_key, "event_action": action, "dedup_key": key[:255]}

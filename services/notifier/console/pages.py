@@ -58,6 +58,7 @@ class Context(NamedTuple):
     catalogue: Catalogue
     panels: Panels
     readiness: Callable[[], Mapping[str, str]]
+    routes_error: Callable[[], str]
     sign_in: SignIn
     accounts: Accounts
     pages: Pages
@@ -251,7 +252,14 @@ def install(app: FastAPI, console: Console, hub: Hub, *more: Callable[[APIRouter
     async def health(request: Request) -> Response:
         viewer = await console.insider(request)
         return page(
-            request, "health.html", viewer, here="health", figures=it.panels.figures(), states=it.panels.states, missing=it.readiness()
+            request,
+            "health.html",
+            viewer,
+            here="health",
+            figures=it.panels.figures(),
+            states=it.panels.states,
+            missing=it.readiness(),
+            routes_error=it.routes_error(),
         )
 
     app.include_router(routes)

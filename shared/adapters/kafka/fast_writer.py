@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from threading import Thread
-from typing import Any, Final, Self
+from typing import Any, Final, Self, overload
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -17,20 +17,40 @@ FULL_WAIT_S: Final = 0.01
 _NAMED_BY_KEY: Final = -1
 
 
+class _Places(Sequence[Appended]):
+    """Where delivered messages stand, made when it is asked for: of ticks it is, of a thousand verdicts it is not."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Appended: ...
+    @overload
+    def __getitem__(self, index: slice) -> "_Places": ...
+    def __getitem__(self, index: int | slice) -> "Appended | _Places":
+        if isinstance(index, slice):
+            return _Places(self._messages[index])
+        message = self._messages[index]
+        return Appended(message.partition(), message.offset(), message.timestamp()[1])  # type: ignore[arg-type]  # they are delivered
+
+
 class _Batch:
     """The entries of one append: counted as they are delivered, in librdkafka's thread; one future for all."""
 
     def __init__(self, size: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._places: list[Appended | None] = [None] * size
+        self._messages: list[Message | None] = [None] * size
         self._left = size
         self._error: KafkaError | None = None
-        self.done: asyncio.Future[list[Appended]] = self._loop.create_future()
+        self.done: asyncio.Future[Sequence[Appended]] = self._loop.create_future()
 
     def delivered(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Called once for every entry."""
         if error is None:
-            self._places[index] = Appended(message.partition(), message.offset(), message.timestamp()[1])  # type: ignore[arg-type]  # delivered
+            self._messages[index] = message
         else:
             self._error = error
         self._left -= 1
@@ -41,7 +61,7 @@ class _Batch:
         if self.done.done():
             return  # given up
         if self._error is None:
-            self.done.set_result([place for place in self._places if place is not None])
+            self.done.set_result(_Places([message for message in self._messages if message is not None]))
         else:
             self.done.set_exception(KafkaException(self._error))
 
@@ -75,7 +95,7 @@ class FastWriter:
         if self._producer is not None:
             await asyncio.to_thread(self._discard, self._producer, min(self._timeout, STOP_S))
 
-    async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         if not entries:
             return []
         for entry in entries:

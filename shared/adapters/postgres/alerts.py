@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared.adapters.postgres.alert_tables import groups, members, overrides, silences, sources, told
 from shared.adapters.postgres.columns import upsert
 from shared.adapters.postgres.guarding import clean, guarded
-from shared.adapters.postgres.ledger_tables import breach_actions, breaches, deliveries, verdicts
+from shared.adapters.postgres.ledger_tables import STATING, breach_actions, breaches, deliveries, verdicts
 from shared.alerting.decisions import decoded, encoded
 from shared.alerting.groups import Facts, Group, Silence
 from shared.alerting.terms import Match
@@ -168,13 +168,35 @@ async def write_deliveries(connection: AsyncConnection, planned: Sequence[Planne
 
 
 async def texts_of(connection: AsyncConnection, verdict_ids: Collection[str]) -> dict[str, Text]:
-    """Verdicts as they stood on the topic."""
+    """Verdicts as they stood on the topic, and who has taken on their breaches."""
     if not verdict_ids:
         return {}
+    columns = (verdicts.c.id, verdicts.c.body, verdicts.c.appended, breaches.c.acknowledged_by)
+    both = verdicts.outerjoin(breaches, breaches.c.breach_id == verdicts.c.breach_id)
+    rows = await connection.execute(sa.select(*columns).select_from(both).where(any_of(verdicts.c.id, verdict_ids)))
+    return {row.id: Text(row.body.encode(), row.appended, row.acknowledged_by or "") for row in rows}
+
+
+async def acknowledged_of(connection: AsyncConnection, breach_ids: Collection[str]) -> dict[str, str]:
+    """Who has taken on which of these breaches."""
+    columns = (breaches.c.breach_id, breaches.c.acknowledged_by)
     rows = await connection.execute(
-        sa.select(verdicts.c.id, verdicts.c.body, verdicts.c.appended).where(any_of(verdicts.c.id, verdict_ids))
+        sa.select(*columns).where(any_of(breaches.c.breach_id, breach_ids), breaches.c.acknowledged_by.is_not(None))
     )
-    return {row.id: Text(row.body.encode(), row.appended) for row in rows}
+    return {row.breach_id: row.acknowledged_by for row in rows}
+
+
+async def tell_acknowledged(connection: AsyncConnection, breach_id: str, revision: int, channels: Collection[str], at: int) -> None:
+    """Those of the channels that were told of the breach, or are about to be, hear that somebody has it."""
+    if not channels:
+        return
+    newest = sa.select(verdicts.c.id).where(verdicts.c.breach_id == breach_id, verdicts.c.revision == revision, STATING)
+    knowing = sa.select(deliveries.c.channel).distinct().where(any_of(deliveries.c.channel, channels), deliveries.c.breach_id == breach_id)
+    verdict_id = (await connection.execute(newest)).scalar_one()
+    told_ = (await connection.execute(knowing.where(deliveries.c.state.in_(("sent", "pending"))))).scalars().all()
+    key = f"{verdict_id}/acknowledged/{at}"
+    planned = [Planned(key, breach_id, channel, False, reason="acknowledged", verdicts=(verdict_id,)) for channel in sorted(told_)]
+    await write_deliveries(connection, planned, at)
 
 
 def _silence(row: sa.Row[Any]) -> StoredSilence:

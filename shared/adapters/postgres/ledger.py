@@ -1,7 +1,7 @@
 """`shared.ports.ledger.Ledger` and `shared.ports.deliveries.Deliveries` in PostgreSQL."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,11 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.alert_tables import told
-from shared.adapters.postgres.alerts import hold_groups, stop_steps, texts_of, write_deliveries, write_groups
+from shared.adapters.postgres.alerts import (
+    acknowledged_of,
+    hold_groups,
+    stop_steps,
+    tell_acknowledged,
+    texts_of,
+    write_deliveries,
+    write_groups,
+)
 from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
 from shared.adapters.postgres.columns import upsert
 from shared.adapters.postgres.guarding import clean, guarded
-from shared.adapters.postgres.ledger_tables import STATING, breach_actions, breaches, deliveries, disabled_channels, risks, verdicts
+from shared.adapters.postgres.ledger_tables import breach_actions, breaches, deliveries, disabled_channels, risks, verdicts
 from shared.ports.deliveries import Claimed, DeliveryRow, Outcome
 from shared.ports.ledger import (
     Action,
@@ -156,6 +164,8 @@ class PostgresLedger:
             await write_deliveries(connection, changes.deliveries, lease_until)
             here = {stated.id for stated in changes.statements}
             changes.texts = await texts_of(connection, {shown for each in changes.deliveries for shown in each.shown} - here)
+            if changes.deliveries:
+                changes.acknowledged = await acknowledged_of(connection, breach_ids)
         return changes
 
     async def _write(self, connection: AsyncConnection, changes: Changes) -> None:
@@ -270,7 +280,7 @@ class PostgresLedger:
             risky = await connection.execute(sa.select(*columns, sa.func.count(sa.distinct(risks.c.breach_id))).group_by(*columns))
             return [Count._make(row) for row in open_], [Count._make(row) for row in risky]
 
-    async def act(self, breach_id: str, action: Action, by: Actor, at: int, text: str = "") -> BreachRow | None:
+    async def act(self, breach_id: str, action: Action, by: Actor, at: int, text: str = "", tell: Collection[str] = ()) -> BreachRow | None:
         mine = breaches.c.breach_id == clean(breach_id)
         async with self._transaction() as connection:
             row = (await connection.execute(sa.select(*BREACH_COLUMNS).where(mine).with_for_update())).one_or_none()
@@ -284,6 +294,8 @@ class PostgresLedger:
                 status = "acknowledged" if breach.status == "open" else breach.status  # as the column reckons it
                 breach = msgspec.structs.replace(breach, acknowledged_at=at, acknowledged_by=by.name, status=status)
                 await stop_steps(connection, breach.breach_id, at)
+                if breach.standing == "open":
+                    await tell_acknowledged(connection, breach.breach_id, breach.revision, tell, at)
             written = {"breach_id": breach.breach_id, "at": at, "action": action, "text": text.replace("\0", "")}
             written |= {"actor": clean(by.name), "credential": by.credential, "role": by.role}
             await connection.execute(sa.insert(breach_actions).values(written))
@@ -313,7 +325,10 @@ class PostgresLedger:
         for row in rows:
             shown = [texts[verdict_id] for verdict_id in row.verdicts]
             bodies, appended = tuple(text.body for text in shown), max(text.appended for text in shown)
-            found.append(Claimed(row.notice, channel, row.attempts, appended, bodies, lease_until, row.thread, row.reason, row.total))
+            taken_on = tuple(text.acknowledged_by for text in shown)
+            found.append(
+                Claimed(row.notice, channel, row.attempts, appended, bodies, lease_until, row.thread, row.reason, row.total, taken_on)
+            )
         return sorted(found, key=lambda claimed: claimed.appended)
 
     async def renew(self, key: str, channel: str, lease_until: int, new_lease_until: int) -> bool:
@@ -348,21 +363,6 @@ class PostgresLedger:
         ]
         async with self._transaction() as connection:
             await connection.execute(write, values)
-
-    async def standing(self, channel: str, since: int, limit: int) -> list[bytes]:
-        sent = (deliveries.c.channel == channel, deliveries.c.state == "sent")
-        alone = sa.exists().where(deliveries.c.breach_id == breaches.c.breach_id, *sent)
-        together = sa.exists().where(told.c.breach_id == breaches.c.breach_id, told.c.notice == deliveries.c.notice, *sent)
-        newest = sa.and_(verdicts.c.breach_id == breaches.c.breach_id, verdicts.c.revision == breaches.c.revision, STATING)
-        query = (
-            sa.select(verdicts.c.body)
-            .select_from(breaches.join(verdicts, newest))
-            .where(sa.or_(breaches.c.standing == "open", breaches.c.changed_at >= since), sa.or_(alone, together))
-            .order_by(breaches.c.seq.desc())
-            .limit(limit)
-        )
-        async with self._transaction() as connection:
-            return [body.encode() for body in (await connection.execute(query)).scalars()]
 
     async def disable(self, channel: str, reason: str, at: int) -> None:
         async with self._transaction() as connection:

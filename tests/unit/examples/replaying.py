@@ -9,6 +9,7 @@ from shared.sla.engine import Engine
 from shared.sla.statements import Statement
 from shared.wire.events import to_evidence
 from shared.wire.reports import case_line, level_line
+from tests.whole import Whole
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 Line = dict[str, Any]
@@ -45,7 +46,7 @@ def by_arrival(agreement: Path, arriving: Iterable[tuple[int, Any]], until: int)
 
 
 def _engine(clock: Any, agreement: Path) -> Engine:
-    engine = Engine(clock)
+    engine = Whole(clock)
     for bundle in bundles(load_or_raise([agreement])):
         engine.activate(bundle, f"{bundle.agreement.name}/{bundle.agreement.version}")
     return engine

@@ -4,7 +4,7 @@ import asyncio
 
 from services.notifier.channels.base import Channel, Notice
 from services.notifier.channels.breaker import FAILURES_MAX, Breaker
-from services.notifier.core import Failed, Gone, Result, Sent
+from services.notifier.core import Failed, Gone, HeldBack, Result, Sent
 from shared.adapters.memory.time import VirtualTime
 from shared.alerting.terms import Rate
 from tests.unit.notifier.kit import clock, notice
@@ -32,7 +32,7 @@ class Scripted:
 
 async def fail(breaker: Channel, times: int) -> None:
     for _ in range(times):
-        assert isinstance(await breaker.send(notice()), Failed)
+        assert isinstance(await breaker.send(notice()), Failed | HeldBack)
 
 
 def broken(time: VirtualTime, result: Result | None = None) -> tuple[Scripted, Breaker]:
@@ -44,7 +44,7 @@ async def test_after_failures_in_a_row_it_is_left_alone_then_tried_once_then_for
     time = clock()
     inner, breaker = broken(time)
     await fail(breaker, FAILURES_MAX)
-    assert await breaker.send(notice()) == Failed("not tried: the channel failed again and again, next attempt in 10 s", 10_000)
+    assert await breaker.send(notice()) == HeldBack("not tried: the channel failed again and again, next attempt in 10 s", 10_000)
     assert inner.sent == FAILURES_MAX
     await time.advance(10)
     await fail(breaker, 3)
@@ -68,7 +68,7 @@ async def test_while_one_tries_the_others_are_held_back() -> None:
     inner.hold = asyncio.Event()
     first = asyncio.create_task(breaker.send(notice()))
     await asyncio.sleep(0)
-    assert isinstance(await breaker.send(notice()), Failed)
+    assert isinstance(await breaker.send(notice()), HeldBack)
     inner.result = Sent()
     inner.hold.set()
     assert await first == Sent()

@@ -2,7 +2,20 @@
 
 import pytest
 
-from services.notifier.core import RETRY_AFTER, Failed, Gone, Reason, Sent, next_attempt, outcome, settle
+from services.notifier.core import (
+    RETRY_AFTER,
+    Addressed,
+    Failed,
+    Gone,
+    HeldBack,
+    Reason,
+    Sent,
+    deliveries_of,
+    next_attempt,
+    outcome,
+    settle,
+)
+from shared.alerting.groups import Notification, Why
 from shared.ports.deliveries import Claimed
 from shared.ports.ledger import Changes, Known, Stated
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
@@ -127,3 +140,26 @@ def test_what_an_attempt_means() -> None:
     assert outcome(CLAIMED, Failed("550 no such user", permanent=True), START, 0.0).state == "failed"
     assert outcome(CLAIMED._replace(attempts=len(RETRY_AFTER)), Failed("500"), START, 0.0).state == "failed"
     assert outcome(CLAIMED, Gone("410"), START, 0.0).state == "disabled"
+
+
+def test_what_a_breaker_holds_back_is_no_attempt() -> None:
+    last = CLAIMED._replace(attempts=len(RETRY_AFTER))
+    held = outcome(last, HeldBack("not tried", 10_000), START, 0.0)
+    assert (held.state, held.attempts, held.next_attempt_at) == ("pending", len(RETRY_AFTER), START + 10_000)
+
+
+def group_notice(reason: Why, number: int = 70) -> Notification:
+    verdict_ids = {f"b{n}": f"v{n}" for n in range(number)}
+    return Notification(key="g/1", thread="g", reason=reason, recipient="receiver/ops", verdicts=verdict_ids, total=number)
+
+
+def test_a_receiver_that_remembers_breaches_is_told_of_each_of_a_group_by_itself() -> None:
+    addressed = Addressed(lambda _: ["chat", "pager"], (), by_breach=["pager"])
+    for reason in ("first", "resolved"):
+        planned = deliveries_of([group_notice(reason)], addressed, ())
+        assert [each.key for each in planned if each.channel == "chat"] == ["g/1"]
+        each_one = [each for each in planned if each.channel == "pager"]
+        assert {(each.key, each.breach_id, each.verdicts) for each in each_one} == {(f"v{n}", f"b{n}", (f"v{n}",)) for n in range(70)}
+        assert {each.reason for each in each_one} == {reason}
+    again = deliveries_of([group_notice("repeat")], addressed, ())
+    assert "g/1/b0" in {each.key for each in again}, "a repetition is a delivery of its own"

@@ -15,6 +15,7 @@ from services.notifier.messages import Composer
 from services.notifier.resending import Resender
 from shared.adapters.memory.time import VirtualTime
 from shared.ports.ledger import LedgerUnavailable
+from shared.ports.resending import Standing
 from shared.sla.instants import DAY, HOUR, MINUTE, format_instant
 from shared.wire import verdicts
 from tests.integration.notifier_kit import Answer, verdict
@@ -40,7 +41,7 @@ async def sent(make: Any, *notices: Any) -> list[Any]:
 
 async def test_pagerduty_is_triggered_acknowledged_and_resolved_under_the_breachs_id() -> None:
     told = linked()
-    taken = notice_of(verdict("opened", revision=0), "update", Composer("")(verdict("opened", revision=0), acknowledged_by="Ann"))
+    taken = notice_of(verdict("opened", revision=0), "acknowledged", Composer("")(verdict("opened", revision=0), acknowledged_by="Ann"))
     closed = notice_of(verdict("closed", revision=1, stopped=NOW), "resolved")
     retracted = notice_of(verdict("retracted", revision=2), "retracted")
     first, ack, end, withdrawn = await sent(pager, told, taken, closed, retracted)
@@ -68,10 +69,11 @@ async def test_a_digest_is_an_event_per_breach_each_with_its_own_action() -> Non
     assert len({event["dedup_key"] for event in events}) == 3
 
 
-async def test_a_digest_that_tells_of_more_than_it_shows_says_so_in_an_incident_of_its_own() -> None:
-    *_, summary = await sent(pager, digest(3, total=10_000))
-    assert (summary["dedup_key"], summary["event_action"]) == ("group-1", "trigger")
-    assert summary["payload"]["summary"] == "BREACH: 10000 alerts of acme"
+async def test_an_incident_that_comes_late_is_acknowledged_by_whoever_has_it_already() -> None:
+    late = notice_of(verdict("opened", revision=0), "first", Composer("")(verdict("opened", revision=0), acknowledged_by="Ann"))
+    events = await sent(pager, late)
+    assert [event["event_action"] for event in events] == ["trigger", "acknowledge"]
+    assert events[0]["payload"]["custom_details"]["Acknowledged"] == "Ann"
 
 
 async def test_a_warning_is_a_warning_and_a_test_opens_no_critical_incident() -> None:
@@ -172,11 +174,11 @@ class Open:
         self.number, self.time = number, time
         self.asked: list[tuple[float, str, int]] = []
 
-    async def told(self, channel: str, since: int, limit: int) -> list[bytes]:
+    async def told(self, channel: str, since: int, limit: int) -> list[Standing]:
         self.asked.append((self.time.monotonic(), channel, since - self.time.wall()))
         if self.time.monotonic() == 125:
             raise LedgerUnavailable("away")
-        return [verdicts.encode(verdict("opened", f"case-{each}", revision=0)) for each in range(self.number)]
+        return [Standing(verdicts.encode(verdict("opened", f"case-{each}", revision=0)), "Ann") for each in range(self.number)]
 
 
 async def test_each_minute_what_is_open_is_told_again_to_those_who_forget_and_are_on() -> None:
@@ -196,6 +198,7 @@ async def test_each_minute_what_is_open_is_told_again_to_those_who_forget_and_ar
     assert {since for _, _, since in store.asked} == {-5 * MINUTE}
     assert [len(told.messages) for told in forgetful.told] == [500, 1, 500, 1]
     assert {told.reason for told in forgetful.told} == {"repeat"}
+    assert {message.acknowledged_by for told in forgetful.told for message in told.messages} == {"Ann"}
     assert other.told == []
 
 

@@ -1,0 +1,75 @@
+"""Lines of cases that left memory during a replay: kept in a temporary file, and given back in order at the end.
+
+cases that leave ──► batch ──full──► sorted run in the file        at the end: runs + batch + what is still open ──merge──► lines
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from operator import itemgetter
+from typing import IO, Final
+
+import msgspec
+
+from shared.sla.books import CaseLine
+from shared.sla.engine import Case, Engine
+
+BATCH: Final = 50_000  # lines in memory, and in a run
+_READ: Final = 64  # lines of a run that are read at once
+Key = tuple[str, str, str, str, str, int, str]
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[CaseLine]).decode
+
+
+def _key(line: CaseLine) -> Key:
+    return (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle, line.event or "")
+
+
+class Spill:
+    """The lines of cases that have left."""
+
+    def __init__(self, batch: int = BATCH) -> None:
+        """`batch`: lines held in memory."""
+        self._size, self._batch = batch, list[CaseLine]()
+        self._file: IO[bytes] | None = None
+        self._runs: list[list[tuple[int, int]]] = []  # of each: (offset, bytes) of its pieces
+
+    def left(self, case: Case) -> None:
+        """A case leaves memory."""
+        self._batch += Engine.lines_of(case)
+        if len(self._batch) >= self._size:
+            self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - close() does
+        self._batch.sort(key=_key)
+        run: list[tuple[int, int]] = []
+        for start in range(0, len(self._batch), _READ):
+            piece = _encode(self._batch[start : start + _READ])
+            run.append((self._file.tell(), len(piece)))
+            self._file.write(piece)
+        self._runs.append(run)
+        self._batch = []
+
+    def _read(self, run: list[tuple[int, int]]) -> Iterator[CaseLine]:
+        assert self._file is not None
+        for offset, size in run:
+            self._file.seek(offset)
+            yield from _decode(self._file.read(size))
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            self._file.close()
+
+    def merged(self, present: Iterable[CaseLine]) -> Iterator[CaseLine]:
+        """All lines in order: those of cases that have left, and those that are still there."""
+        sources = [map(_with_key, self._read(run)) for run in self._runs]
+        sources += [map(_with_key, sorted([*self._batch, *present], key=_key))]
+        for _, line in merge(*sources, key=itemgetter(0)):
+            yield line
+
+
+def _with_key(line: CaseLine) -> tuple[Key, CaseLine]:
+    return _key(line), line
