@@ -127,13 +127,15 @@ async def main(settings: Settings) -> None:
                 metrics=metrics,
                 keeper=keeper,
             )
+            # named after the topic, too: who comes back under its old name is given its old partitions, whatever it asks for
+            member = f"{group}-{settings.topic_events}-{socket.gethostname()}-{settings.evaluator_port}"
             reader = FastGroupReader(
                 fast,
                 [settings.topic_events],
                 group,
                 on_assigned=pipeline.on_assigned,
                 on_revoked=pipeline.on_revoked,
-                instance=f"{group}-{socket.gethostname()}-{settings.evaluator_port}",
+                instance=member,
                 address=address_of(settings),
             )
             pipeline.reader = reader

@@ -16,7 +16,7 @@ from services.ingest.pipeline import InFlight, Pipeline
 from services.ingest.probes import Probes
 from services.ingest.quota import Quotas
 from shared.adapters.kafka.connection import connection
-from shared.adapters.kafka.topics import EVENTS, Topic, ensure, verify, verify_count
+from shared.adapters.kafka.topics import EVENTS, RECORD_OVERHEAD_BYTES, Topic, ensure, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
@@ -32,7 +32,6 @@ from shared.runtime.settings import Settings
 from shared.sla.instants import SECOND
 
 RETRY_S = 1
-RECORD_OVERHEAD_BYTES = 100_000  # a record's key and headers, and what the log adds around a batch
 _log = structlog.get_logger()
 
 

@@ -135,7 +135,7 @@ async def main(settings: Settings) -> None:
             group,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
-            instance=f"{group}-{platform.node()}-{settings.notifier_port}",
+            instance=f"{group}-{settings.topic_breaches}-{platform.node()}-{settings.notifier_port}",
         )
 
     try:

@@ -1,4 +1,4 @@
-"""`slawatch export` and `slawatch advance`: the log as NDJSON, and its time in event-time mode."""
+"""`slawatch export`, `advance` and `repartition`: the log as NDJSON, its time in event-time mode, and more partitions for it."""
 
 import sys
 from functools import partial
@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from shared.adapters.kafka.connection import connection
+from shared.adapters.kafka.connection import connection, librdkafka
+from shared.adapters.kafka.copying import NotCopied, copy_log
 from shared.adapters.kafka.reader import KafkaScanner
+from shared.adapters.kafka.topics import RECORD_OVERHEAD_BYTES, Topic
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.cli.console import err, fail, run, settings_of_stack
 from shared.ports.log import Entry, Record
@@ -75,3 +77,29 @@ def advance(
             return len(mine)
 
     err.print(f"log time moves to {to} in {run(work)} partitions")
+
+
+def repartition(
+    partitions: Annotated[int, typer.Option(min=1, help="of the new topic: a multiple of the present number")],
+    into: Annotated[str, typer.Option(help="name of the new topic, which does not exist yet")],
+    had: Annotated[int | None, typer.Option(min=1, help="how many the present topic had at first, if it was given more since")] = None,
+) -> None:
+    """Copy the events topic, with all arrivals, into a new one of more partitions. Stop all services first.
+
+    Example: slawatch repartition --partitions 128 --into slawatch.events.2
+    """
+    settings = settings_of_stack()
+    config = {"max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
+    target = Topic(into, partitions, settings.replication, config)
+
+    async def work() -> int:
+        options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)
+        try:
+            return await copy_log(options, fast, settings.topic_events, target, had)
+        except NotCopied as wrong:
+            fail(str(wrong))
+
+    err.print(
+        f"{run(work)} records stand in {into}: start the services with SLAWATCH_TOPIC_EVENTS={into} and new names for "
+        "SLAWATCH_TOPIC_BREACHES and SLAWATCH_TOPIC_QUARANTINE (docs/guide/operator.md, 'More partitions')"
+    )

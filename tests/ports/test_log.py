@@ -371,5 +371,5 @@ class TestTopics:
         finally:
             await engine.dispose()
         verify_count(unique, 64, 64)
-        with pytest.raises(WrongTopic, match="slawatch export"):
+        with pytest.raises(WrongTopic, match="slawatch repartition --had 64 --partitions 128"):
             verify_count(unique, 96, 64)

@@ -168,7 +168,9 @@ class Machine:
     def start(self) -> None:
         """A process with nothing in memory."""
         line = Line(self._random, self._trouble, self.kill)
-        clock = Clock(self._clock.wall(), 1 + self._random.uniform(-self._trouble.drift, self._trouble.drift), line.gate)
+        rate = 1 + self._random.uniform(-self._trouble.drift, self._trouble.drift)
+        passed = round(asyncio.get_running_loop().time() * 1000 * rate)  # since the world's beginning, which is when a clock starts
+        clock = Clock(self._clock.wall() - passed, rate, line.gate)
         scanner = Scanner(self._log)
         scanner.line = line
         metrics = Metrics()

@@ -10,7 +10,7 @@ from shared.sla.instants import parse_instant
 from shared.wire import verdicts
 from shared.wire.topics import CONTROL_HEADER
 from tests.simulation.judging import Judge
-from tests.simulation.world import run_world
+from tests.simulation.world import Day, World, run_world
 
 IN_TEST = 50
 NIGHTLY = 1_000
@@ -25,9 +25,9 @@ def quiet() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def judged(seed: int) -> Judge:
+def judged(seed: int, make: type[World] = World) -> Judge:
     """The world of this seed, found right."""
-    judge = Judge(run_world(seed))
+    judge = Judge(run_world(seed, make=make))
     problems = judge.problems()
     again = f"again, with what happened: .venv/bin/python -m tests.simulation --seed {seed}"
     assert not problems, "\n".join([f"seed {seed}: {len(problems)} problems", *problems[:5], again])
@@ -50,6 +50,17 @@ def test_worlds_end_right(first: int) -> None:
 def test_more_worlds_end_right(first: int) -> None:
     for seed in range(first, min(first + 50, NIGHTLY)):
         judged(seed)
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(2, marks=pytest.mark.slow), *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 3, 4, 5))]
+)
+def test_export_and_replay_give_a_day_with_crashes_in_it_again_id_by_id(seed: int) -> None:
+    """What the evaluators said through it all is what a replay of the export says: each id, with its content, and no other."""
+    judge = judged(seed, Day)
+    assert len(judge.expected.verdicts) > 1_500
+    assert sum("kill -9" in line or "is stopped" in line for line in judge.history.chronicle) > 20
+    assert {verdicts.decode(record.value).id for record in judge.output} == set(judge.expected.verdicts)
 
 
 def test_a_seed_makes_the_same_world_again() -> None:

@@ -43,6 +43,10 @@ class History:
 class World:
     """All of it drawn from one seed."""
 
+    safety_s: float = SAFETY_S
+    cases = (20, 60)
+    paces: tuple[float, ...] = (4, 10, 25)  # s from one trouble to the next, on average
+
     def __init__(self, seed: int, *, calm: bool = False) -> None:
         """`calm`: nothing goes wrong but what vendors do."""
         self.seed, self.random, self.calm = seed, Random(seed), calm
@@ -75,7 +79,7 @@ class World:
         skew = self.random.choice([0, 0, self.random.randint(-3_000, 3_000), -60_000, 30_000, 310_000])
         down = (0.0, 0.0)
         if self.random.random() < 0.3:
-            start = self.random.uniform(0, SAFETY_S)
+            start = self.random.uniform(0, self.safety_s)
             down = (start, start + self.random.uniform(5, 60))
         return Vendor(name, skew, self.broker_clock, self.random, self.door, self.random.choice([0.05, 0.3, 3]), down)
 
@@ -129,15 +133,15 @@ class World:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as cases:
-            for number in range(self.random.randint(20, 60)):
-                await asyncio.sleep(self.random.expovariate(40 / SAFETY_S))
+            for number in range(self.random.randint(*self.cases)):
+                await asyncio.sleep(self.random.expovariate(sum(self.cases) / 2 / self.safety_s))
                 cases.create_task(self.random.choice(self.vendors).handle(f"case-{number}"))
 
     async def _befall(self) -> None:
         """The safety phase."""
         loop = asyncio.get_running_loop()
-        pace = self.random.choice([4, 10, 25])
-        while loop.time() < SAFETY_S:
+        pace = self.random.choice(self.paces)
+        while loop.time() < self.safety_s:
             await asyncio.sleep(self.random.expovariate(1 / pace))
             await self.random.choice(
                 [self._kill, self._kill, self._freeze, self._restart, self._broker_away, self._shut_door, self._step]
@@ -218,7 +222,15 @@ class World:
         return left
 
 
-def run_world(seed: int, *, calm: bool = False) -> History:
+class Day(World):
+    """From noon to noon: a thousand cases or so, and trouble every few minutes."""
+
+    safety_s = 86_400
+    cases = (800, 1_200)
+    paces = (300, 900)
+
+
+def run_world(seed: int, *, calm: bool = False, make: type[World] = World) -> History:
     """The world of this seed, from beginning to end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(World(seed, calm=calm).run())
+        return runner.run(make(seed, calm=calm).run())

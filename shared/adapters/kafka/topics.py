@@ -13,6 +13,7 @@ ARRIVALS: Final = {"message.timestamp.type": "LogAppendTime"}
 KEPT: Final = {"retention.ms": "-1", "cleanup.policy": "delete"}  # "delete" of nothing: a compacted log forgets evidence
 EVENTS: Final = {**ARRIVALS, **KEPT, "min.insync.replicas": "1"}
 OTHERS: Final = KEPT
+RECORD_OVERHEAD_BYTES: Final = 100_000  # a record's key and headers, and what the log adds around a batch
 KNOWN_TRIES: Final = 50  # topics that were made this very moment are asked for so often
 KNOWN_WAIT_S: Final = 0.1
 
@@ -129,8 +130,7 @@ def verify_count(topic: str, partitions: int, first: int) -> None:
     if partitions != first:
         raise WrongTopic(
             f"topic {topic} has {partitions} partitions, and had {first} when it was first used: vendors' later events would lie in other "
-            "partitions than their earlier ones. The number cannot change under a running history. Move the history to new topics instead: "
-            "stop all services, `slawatch export > history.ndjson`, give new topics (SLAWATCH_TOPIC_EVENTS, _BREACHES), their "
-            "SLAWATCH_PARTITIONS and a new SLAWATCH_GROUP, start with SLAWATCH_CLOCK=event, and post the history to ingest "
+            "partitions than their earlier ones. The number cannot change under a running history. Stop all services and copy it into "
+            f"a new topic: `slawatch repartition --had {first} --partitions {2 * first} --into NAME` "
             "(docs/guide/operator.md, 'More partitions')"
         )

@@ -165,6 +165,17 @@ def test_event_mode_takes_the_events_time_and_obeys_advance() -> None:
 
 
 @pytest.mark.parametrize("clock", ["log", "event"])
+def test_an_event_without_a_vendor_is_quarantined_and_the_partition_goes_on(clock: ClockMode) -> None:
+    log, state = Log(), partition(clock)
+    log.raw(0, b'{"id":"x","source":"/s","type":"opened","subject":"x","service":"desk","time":"2026-03-02T08:00:00Z"}')
+    log.event(1, "opened", vendor="")
+    log.event(2, "opened")
+    output = fold(state, log.records)
+    assert [place_of(entry) for entry in output.quarantined] == [place_of(quarantine_entry(log.records[n], "", "", "")) for n in (0, 1)]
+    assert state.engine.counts["events_read"] == 1
+
+
+@pytest.mark.parametrize("clock", ["log", "event"])
 def test_many_deadlines_at_once_come_in_slices(clock: ClockMode) -> None:
     log, state = Log(), partition(clock)
     for number in range(2_500):
