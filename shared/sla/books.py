@@ -44,6 +44,14 @@ class Timer(NamedTuple):
     about: int | None = None  # the instant itself, where `instant` is that of evidence which came after it
 
 
+class Closing(NamedTuple):
+    """How a cycle ended without a breach: `name` is met or cancelled."""
+
+    name: str
+    due: int | None
+    stopped: int
+
+
 class Stated:
     """What stands stated about one cycle."""
 
@@ -53,6 +61,7 @@ class Stated:
         "call_at",
         "called",
         "cause",
+        "closing",
         "decided_at",
         "due",
         "final",
@@ -73,6 +82,7 @@ class Stated:
         self.stopped: int | None = None
         self.target: int | None = None
         self.cause: str | None = None
+        self.closing: Closing | None = None  # how it stands while it is met or cancelled
         self.decided_at = 0
         self.called = False  # the timer of `armed` has fired
         self.armed: int | None = None  # the breach instant that the timer waits for
@@ -159,7 +169,7 @@ class ClockBook:
             self._follow(now)
         else:
             self._refold(events, now)
-        verdict = self._correction_refused(event, now, event.time if superseded is None else min(event.time, superseded.time))
+        verdict = self._correction_refused(event, superseded, now)
         if verdict is None:
             return self._settle(now, schedule, (event.id,))
         self.excluded.add(event.key)
@@ -182,22 +192,26 @@ class ClockBook:
         if self.fold.editions.moves:
             self.fold.move_to(now.log_time)
 
-    def _correction_refused(self, event: Evidence, now: Moment, since: int) -> list[Statement] | None:
+    def _correction_refused(self, event: Evidence, superseded: Evidence | None, now: Moment) -> list[Statement] | None:
         """Statements in place of a correction that may not be made at once: too late, or to be reviewed; None: go on.
 
-        `since`: from when on the evidence changes what is known.
+        Only what is said of a breach is reviewed: that is what back-dating could erase.
         """
+        since = event.time if superseded is None else min(event.time, superseded.time)
         cycles = {cycle.instance: cycle for cycle in self.fold.cycles}
         for instance, stated in self.stated.items():
-            if stated.state is None or since >= stated.decided_at:
+            if (stated.state is None and stated.closing is None) or since > stated.decided_at:
+                continue
+            if since == stated.decided_at and superseded is None:  # what is superseded was part of what it decided
                 continue
             cycle = cycles.get(instance)
-            if not self._corrects(cycle, stated, now):
+            corrects_breach = stated.state is not None and self._corrects(cycle, stated, now)
+            if not corrects_breach and (stated.closing is None or stated.closing == _closing(cycle)):
                 continue
             terms = self.fold.editions.newest().agreement if cycle is None else cycle.rules.agreement
             if now.log_time > stated.decided_at + terms.horizon:
                 return []
-            if not now.event_mode and now.arrival is not None and now.arrival - since > terms.max_lateness:
+            if corrects_breach and not now.event_mode and now.arrival is not None and now.arrival - since > terms.max_lateness:
                 return self._contested(instance, stated, event, now)
         return None
 
@@ -275,6 +289,7 @@ class ClockBook:
         for instance, stated in self.stated.items():
             if instance not in present:
                 stated.called, stated.armed, stated.call_at, stated.marks = False, None, None, {}
+                stated.closing = None
                 if stated.state in BREACHED:
                     said.append(self._gone(instance, stated, now, proof))
         return said
@@ -332,10 +347,13 @@ class ClockBook:
             yield self._next("amended", cycle, stated, now)
 
     def _closings(self, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
-        if cycle.choice is None or cycle.stopped is None or cycle.is_open or cycle.is_late:
+        before, closing = stated.closing, _closing(cycle)
+        stated.closing = closing
+        if closing is None:
             return []
-        name = "met" if cycle.mode == "stopped" else "cancelled"
-        return self._once(f"slawatch.clock.{name}", cycle.stopped, cycle, stated, now)
+        if before is None:
+            stated.decided_at = now.decided_at
+        return self._once(f"slawatch.clock.{closing.name}", closing.stopped, cycle, stated, now)
 
     def _once(self, type_: str, instant: int, cycle: Cycle, stated: Stated, now: Moment) -> list[Statement]:
         if (type_, stated.revision) in stated.said:
@@ -524,6 +542,13 @@ class OverBook:
     def lines(self, log_time: int) -> Iterator[CaseLine]:
         """They were handed out when the clocks left."""
         return iter(())
+
+
+def _closing(cycle: Cycle | None) -> Closing | None:
+    """How a cycle ended, if it did without a breach; None also where no target was chosen."""
+    if cycle is None or cycle.choice is None or cycle.stopped is None or cycle.is_open or cycle.is_late:
+        return None
+    return Closing("met" if cycle.mode == "stopped" else "cancelled", cycle.due, cycle.stopped)
 
 
 def _target_mark(cycle: Cycle) -> int | None:

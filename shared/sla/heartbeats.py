@@ -52,12 +52,14 @@ class Beat(NamedTuple):
 class _Slot:
     """A slot (start, due], as it stands and as it was stated."""
 
-    __slots__ = ("called", "is_met", "span", "standing", "stopped", "warned")
+    __slots__ = ("called", "is_met", "met_by", "met_since", "span", "standing", "stopped", "warned")
 
     def __init__(self, span: Span[HeartbeatRules]) -> None:
         self.span, self.standing = span, Standing()
         self.is_met = False
         self.stopped: Beat | None = None  # what met it, or closed it late
+        self.met_by: Beat | None = None  # the beat by which it is stated to be met
+        self.met_since = 0  # log time when it became so
         self.called = False  # its due has been called
         self.warned: set[str] = set()
 
@@ -165,9 +167,8 @@ class HeartbeatBook:
         return self._recount(span.start + 1)
 
     def _wait(self, what: str, due: int, instant: int, rules: HeartbeatRules, now: Moment, schedule: Schedule) -> None:
-        if now.arrival is not None and not now.event_mode:
-            instant = max(instant, now.arrival)
-        schedule(Timer(instant + rules.grace, instant, (*self.place, str(due)), what), self)
+        about, instant = instant, instant if now.arrival is None or now.event_mode else max(instant, now.arrival)
+        schedule(Timer(instant + rules.grace, instant, (*self.place, str(due)), what, about), self)
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
@@ -309,6 +310,8 @@ class HeartbeatBook:
         """
         for due in sorted(touched):
             slot = self._slots[due]
+            if self._is_met_for_good(slot, now):
+                return []
             if slot.standing.state is None or (slot.standing.state == "breached" and not slot.is_met):
                 continue  # nothing stated, or only closed by it
             if slot.standing.state == "retracted" and slot.is_met:
@@ -320,6 +323,13 @@ class HeartbeatBook:
                 statement = self._say(slot, "slawatch.breach.contested", event.time, now, evidence=(event.id,))
                 return [statement] if slot.standing.is_once(statement) else []
         return None
+
+    @staticmethod
+    def _is_met_for_good(slot: _Slot, now: Moment) -> bool:
+        """Whether evidence that says it was not met, or by another beat, comes too late."""
+        if slot.met_by is None or (slot.is_met and slot.stopped == slot.met_by):
+            return False
+        return now.log_time > slot.met_since + slot.span.rules.horizon
 
     def _settle(self, touched: set[int], now: Moment, schedule: Schedule) -> list[Statement]:
         said: list[Statement] = []
@@ -335,7 +345,12 @@ class HeartbeatBook:
             if len(said) > count and breach is not None:
                 final = now.decided_at + slot.span.rules.horizon
                 schedule(Timer(final, final, (*self.place, str(due)), "final"), self)
-            if state == "met" and slot.stopped is not None:
+            if state != "met":
+                slot.met_by = None
+            elif slot.stopped is not None:
+                if slot.met_by is None:
+                    slot.met_since = now.decided_at
+                slot.met_by = slot.stopped
                 statement = self._say(slot, "slawatch.clock.met", slot.stopped.time, now)
                 if slot.standing.is_once(statement):
                     said.append(statement)

@@ -295,9 +295,8 @@ class LevelBook(ABC):
 
     def _wait(self, what: str, start: int, instant: int, rules: LevelRules, now: Moment, schedule: Schedule) -> int:
         """Arm a timer; `start` tells which window or edge it is of. The instant that it speaks of."""
-        if now.arrival is not None and not now.event_mode:
-            instant = max(instant, now.arrival)
-        schedule(Timer(instant + rules.grace, instant, (*self.place, str(start)), what), self)
+        about, instant = instant, instant if now.arrival is None or now.event_mode else max(instant, now.arrival)
+        schedule(Timer(instant + rules.grace, instant, (*self.place, str(start)), what, about), self)
         return instant
 
     def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:

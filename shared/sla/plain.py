@@ -17,7 +17,7 @@ from enum import IntEnum
 
 import msgspec
 
-from shared.sla.books import CaseLine, ClockBook, Outcome, Stated, Timer
+from shared.sla.books import CaseLine, ClockBook, Closing, Outcome, Stated, Timer
 from shared.sla.clocks import ON_DUE, View
 from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER
@@ -57,7 +57,7 @@ class PlainClock(msgspec.Struct, gc=False, eq=False):
     used: int = 0
     paused: int = 0
     stopped: int | None = None
-    decided_at: int = 0  # of its last statement about a breach
+    decided_at: int = 0  # of its last statement
 
 
 def merged(events: Iterable[Evidence]) -> Data:
@@ -201,6 +201,7 @@ def closed(clock: PlainClock, promise: Promise, events: list[Evidence], decided_
 def met(clock: PlainClock, promise: Promise, events: list[Evidence], decided_at: int) -> Statement:
     """It was done in time: by far the most frequent statement."""
     stop, rules, due = events[-1], clock.rules, clock.due
+    clock.decided_at = decided_at
     calendar = clock.choice.target.calendar
     return Statement(
         type=_MET_TYPE,
@@ -337,7 +338,9 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
     if state is RUNNING and clock.rules.warnings:
         stated.marks = {label: (mark, mark) for label, mark in warnings(clock)}
     if state is MET:
+        assert clock.stopped is not None
         stated.said.add((_MET_TYPE, None))
+        stated.closing, stated.decided_at = Closing("met", due, clock.stopped), clock.decided_at
     if state is BREACHED or state is CLOSED:
         stated.state, stated.revision = ("breached", 0) if state is BREACHED else ("breached_closed", 1)
         stated.armed, stated.due, stated.stopped, stated.target = due, due, clock.stopped, clock.target

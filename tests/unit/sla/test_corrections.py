@@ -186,6 +186,73 @@ def test_what_a_verdict_says_does_not_depend_on_evidence_that_is_not_late() -> N
     assert history.at("12:30:01", "done", dated="10:55") == [("clock.met", "10:55", None, "12:30:01", "met")]
 
 
+# -- clocks that were met or cancelled ---------------------------------------------------------------------------------
+
+
+def ended(clock: ClockMode, by: str = "done") -> Timeline:
+    """Opened at 10:00, due at 11:00, ended at 10:30; horizon two hours, all lateness allowed but half an hour without review."""
+    history = Timeline(agreement(horizon="2h", max_lateness="30m"), clock=clock)
+    history.at("10:00", "opened")
+    history.at("10:30", by, id="end")
+    return history
+
+
+def breach_of(history: Timeline, at: str) -> list[str]:
+    """Evidence takes the end away: it was half an hour after due."""
+    return [said.type for said in history.at(at, "done", dated="11:30", id="2", replaces="end")]
+
+
+@pytest.mark.parametrize("by", ["done", "cancelled"])
+def test_within_the_horizon_a_met_clock_turns_to_breached_at_once_and_unreviewed(clock: ClockMode, by: str) -> None:
+    history = ended(clock, by)
+    history.until("12:30")  # the last instant of the horizon
+    assert breach_of(history, "12:30") == ["breach.opened", "breach.closed"]
+
+
+@pytest.mark.parametrize(("by", "state"), [("done", "met"), ("cancelled", "cancelled")])
+def test_beyond_the_horizon_a_met_clock_stays_met(clock: ClockMode, by: str, state: str) -> None:
+    history = ended(clock, by)
+    history.until("12:30:01")
+    assert breach_of(history, "12:30:01") == []
+    assert (history.line()["state"], history.line()["stopped"], history.engine.counts["late"]) == (state, "10:30", 1)
+
+
+@pytest.mark.parametrize(("kind", "dated"), [("paused", "10:10"), ("done", "10:20"), ("cancelled", "10:20"), ("rejected", "10:20")])
+def test_beyond_the_horizon_nothing_back_dated_moves_when_it_was_done_or_due(clock: ClockMode, kind: str, dated: str) -> None:
+    history = ended(clock)
+    before = history.line()
+    history.until("12:30:01")
+    assert history.at("12:30:01", kind, dated=dated) == []
+    assert (history.line(), history.engine.counts["late"]) == (before, 1)
+
+
+def test_beyond_the_horizon_evidence_that_changes_no_verdict_is_taken() -> None:
+    history = ended("log")
+    history.until("12:30:01")
+    assert history.at("12:30:01", "noise", {"note": "x"}, dated="10:10") == []
+    assert history.engine.counts["late"] == 0
+
+
+def test_the_horizon_of_a_met_clock_runs_from_the_arrival_of_its_end() -> None:
+    history = Timeline(agreement(horizon="2h"))
+    history.at("10:00", "opened")
+    history.at("11:00", "done", dated="10:30", id="end")
+    assert breach_of(history, "13:00") == ["breach.opened", "breach.closed"]
+
+
+def test_a_later_reopening_is_no_correction() -> None:
+    history = Timeline(agreement(horizon="30m"))
+    history.at("10:00", "opened")
+    history.at("10:10", "done")
+    history.until("10:50")
+    history.at("10:51", "reopened")
+    assert (history.line()["state"], history.line()["due"]) == ("running", "11:41")
+    history.at("11:00", "done", id="2")
+    history.until("11:20")  # within the horizon of the second end
+    assert history.at("11:20", "paused", dated="10:55") == []
+    assert (history.line()["state"], history.line()["paused_s"]) == ("met", 41 * 60 + 5 * 60)
+
+
 # -- final -----------------------------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,15 @@ def test_beyond_the_horizon_late_evidence_changes_nothing_but_may_still_close() 
     assert types(history.at("Wed 03:00", "reported")) == ["breach.closed", "breach.closed"]
 
 
+@pytest.mark.parametrize(("arrival", "state", "late"), [("Tue 20:10", "breached", 0), ("Tue 20:10:01", "met", 1)])
+def test_a_slot_that_was_met_may_be_disproved_within_the_horizon_and_unreviewed(arrival: str, state: str, late: int) -> None:
+    history = Timeline(promise(objective(DAILY), horizon="1d", max_lateness="1h"))
+    history.at("20:10", "reported", id="beat")
+    history.until("Tue 20:10")
+    history.at(arrival, "noise", id="2", replaces="beat")
+    assert (slots(history)[0][1], history.engine.counts["late"]) == (state, late)
+
+
 def test_back_dated_evidence_awaits_review() -> None:
     history = Timeline(promise(objective(DAILY), max_lateness="1h"))
     history.at("10:00", "noise")
