@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from shared.language import bundles, load_text
-from shared.sla.engine import ClockMode, Refused
+from shared.sla.engine import ClockMode, Engine, Refused
 from shared.sla.instants import from_datetime, parse_instant
 from shared.sla.statements import Statement
 from shared.sla.terms import Bundle
@@ -94,7 +94,7 @@ class Timeline:
     def __init__(self, *texts: str, clock: ClockMode = "log") -> None:
         """`texts`: documents that stand before the log begins."""
         self.clock = clock
-        self.engine = Whole(clock)
+        self.engine: Engine = Whole(clock)
         self.statements: list[Statement] = []
         self.refused: list[Refused] = []
         for number, bundle in enumerate(bundle for text in texts for bundle in bundles_of(text)):
