@@ -10,9 +10,8 @@ import typer
 from rich.table import Table
 
 from shared.cli.console import fail, load_documents, out
-from shared.cli.history import Replay, Unusable, open_history
+from shared.cli.history import Rejects, Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
-from shared.language import Loaded
 from shared.sla.books import CaseLine
 from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
@@ -31,19 +30,21 @@ class _Left:
 
     def __init__(self) -> None:
         self.lines: list[CaseLine] = []
+        self.rejects = Rejects()
 
     def left(self, case: Case) -> None:
         self.lines += Engine.lines_of(case)
 
     def said(self, statements: Sequence[Statement]) -> None: ...
 
-    def rejected(self, line: BadLine) -> None: ...
+    def rejected(self, line: BadLine) -> None:
+        self.rejects.add(line)
 
 
-def outcomes(loaded: Loaded, events: Path, mapping: Path | None, until: int | None) -> dict[Place, Outcome]:
+def outcomes(agreement: Path, events: Path, mapping: Path | None, until: int | None) -> dict[Place, Outcome]:
     """The final line of every clock and window, by objective, vendor, service, and case and cycle or window. Raises Unusable."""
     sink = _Left()
-    run = Replay(loaded, sink, None)
+    run = Replay(load_documents([agreement]), sink, None)
     with open_history(events, find_mapping(mapping)) as source:
         run.feed_all(source)
     found: dict[Place, Outcome] = {}
@@ -52,6 +53,7 @@ def outcomes(loaded: Loaded, events: Path, mapping: Path | None, until: int | No
             found[_place(clock, "case", "cycle", "event")] = clock
         for level in map(level_line, engine.level_lines()):
             found[_place(level, "window_start", "window_end")] = level
+    sink.rejects.show(f" under {agreement}")
     return found
 
 
@@ -83,7 +85,7 @@ def diff(
     """
     try:
         end = None if until is None else parse_instant(until)
-        before, after = (outcomes(load_documents([file]), events, mapping, end) for file in (old, new))
+        before, after = (outcomes(file, events, mapping, end) for file in (old, new))
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
     found = changes(before, after)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from shared.cli.console import fail, load_documents, out
-from shared.cli.history import Replay, Unusable, open_history
+from shared.cli.history import Rejects, Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
 from shared.sla.books import ClockBook
 from shared.sla.engine import Case, books_of
@@ -24,6 +24,7 @@ class _CaseSink:
 
     def __init__(self, case: str) -> None:
         self._case = case
+        self.rejects = Rejects()
         self.statements: list[Statement] = []
         self.books: list[tuple[ClockBook, int]] = []  # with log time
 
@@ -36,7 +37,8 @@ class _CaseSink:
             self.books += [(copy(book), case.desk.lane.log_time or 0) for book in books_of(case)]
 
     def rejected(self, line: BadLine) -> None:
-        """Lines that cannot be used are told by `replay`."""
+        """A line that could not be used: perhaps the case's."""
+        self.rejects.add(line)
 
 
 def explain(
@@ -64,6 +66,7 @@ def explain(
     found = [(book, engine.log_time_of(book.vendor)) for engine in run.finish(end) for book in engine.books_of(case)]
     for book, log_time in [*sink.books, *found]:
         told += explain_case(book, log_time, [s for s in sink.statements if _same(s, book)])
+    sink.rejects.show()
     if not told:
         fail(f"no clock ran for case {case!r} in {events}: is it the subject of an event that starts one?")
     if as_json:

@@ -2,11 +2,12 @@
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal, NamedTuple, Protocol, cast
+from typing import IO, Final, Literal, NamedTuple, Protocol, cast
 
+from shared.cli.console import err
 from shared.language import Loaded, bundles
 from shared.language.mapping import RowMapping
 from shared.language.rows import Reject, events_of
@@ -18,6 +19,8 @@ from shared.wire.controls import Activation, Advance, Pulse
 from shared.wire.history import BadLine, Line, read_lines
 
 Order = Literal["arrival", "time"]
+REJECTS_SHOWN: Final = 5
+TIMERS_AT_ONCE: Final = 1_000
 
 
 class Unusable(Exception):
@@ -97,19 +100,42 @@ class Sink(Protocol):
     def left(self, case: Case) -> None: ...
 
 
+class Rejects:
+    """Lines that could not be used: how many, and the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[BadLine] = []
+
+    def add(self, line: BadLine) -> None:
+        """One more."""
+        self.count += 1
+        if len(self._first) < REJECTS_SHOWN:
+            self._first.append(line)
+
+    def show(self, of: str = "") -> None:
+        """Print them on stderr, if there are any. `of`: what they were to be used for."""
+        for line in self._first:
+            err.print(f"line {line.number}: {line.why}", style="yellow", markup=False)
+        if self.count:
+            end = f"{of} (`slawatch replay --out DIR` writes all to rejects.ndjson)"
+            err.print(f"{self.count} lines could not be used{end}", style="yellow", markup=False)
+
+
 class Replay:
     """Feeds lines to engines: one for all in event mode; one a partition where the lines carry arrivals."""
 
-    def __init__(self, loaded: Loaded, sink: Sink, clock: ClockMode | None) -> None:
-        """`clock`: None lets the first line decide: arrivals are used where it carries one."""
-        self._loaded, self._sink, self.clock = loaded, sink, clock
+    def __init__(self, loaded: Loaded, sink: Sink, clock: ClockMode | None, engine: Callable[..., Engine] = Engine) -> None:
+        """`clock`: None lets the first line decide: arrivals are used where it carries one. `engine` makes one, as `Engine` does."""
+        self._loaded, self._sink, self.clock, self._make = loaded, sink, clock, engine
         self.engines: dict[int | None, Engine] = {}
+        self.poisoned = 0  # events that could not be folded
 
     def _engine(self, partition: int | None) -> Engine:
         key = partition if self.clock == "log" else None
         engine = self.engines.get(key)
         if engine is None:
-            engine = self.engines[key] = Engine(self.clock or "event", farewell=self._sink.left)
+            engine = self.engines[key] = self._make(self.clock or "event", farewell=self._sink.left)
             for i, bundle in enumerate(bundles(self._loaded)):
                 engine.activate(bundle, f"standing/{i}")
         return engine
@@ -131,9 +157,7 @@ class Replay:
             self._sink.rejected(BadLine(line.number, "it carries no arrival, others do", ""))
             return
         if isinstance(content, Evidence):
-            said, refused = engine.take(content, arrival, line.arrival)
-            if refused is not None:
-                self._sink.rejected(BadLine(line.number, f"{refused.reason}: {refused.detail}", content.id))
+            said = self._take(engine, content, arrival, line)
         elif isinstance(content, Activation):
             said = engine.activate(content.bundle, content.id, arrival or 0, restate=content.restate)
         elif isinstance(content, Advance) and self.clock == "event":
@@ -143,6 +167,24 @@ class Replay:
         else:
             said = engine.tick(arrival or 0) if self.clock == "log" else []
         self._sink.said(said)
+
+    def _take(self, engine: Engine, event: Evidence, arrival: int | None, line: Line) -> Sequence[Statement]:
+        """One event: what waits for it, then itself."""
+        instant, vendor = (event.time, event.vendor) if self.clock == "event" or arrival is None else (arrival, None)
+        if engine.is_waited_for(instant, vendor):  # seldom
+            more = True
+            while more:
+                fired, more = engine.fire(instant, TIMERS_AT_ONCE, vendor)
+                self._sink.said(fired)
+        try:
+            said, refused = engine.take(event, arrival, line.arrival)
+        except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this event's
+            self.poisoned += 1
+            self._sink.rejected(BadLine(line.number, f"Poison: it cannot be folded: {wrong!r}", event.id))
+            return ()
+        if refused is not None:
+            self._sink.rejected(BadLine(line.number, f"{refused.reason}: {refused.detail}", event.id))
+        return said
 
     def finish(self, until: int | None) -> list[Engine]:
         """Move log time to `until`, if given, and fire what is due; the engines."""

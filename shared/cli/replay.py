@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from shared.cli.console import err, fail, load_documents, out
-from shared.cli.history import Order, Replay, Source, Unusable, open_history
+from shared.cli.history import Order, Rejects, Replay, Source, Unusable, open_history
 from shared.cli.spilling import Spill
 from shared.language.mapping import RowMapping
 from shared.sla.books import CaseLine
@@ -26,7 +26,6 @@ from shared.wire.history import BadLine
 from shared.wire.reports import CLOCK_STATES, LEVEL_STATES, Summary, case_line, level_line
 
 REPORT_EVERY = 5_000
-REJECTS_SHOWN = 5
 
 
 class Files:
@@ -39,8 +38,7 @@ class Files:
         self._verdicts, self._rejects = self._open("verdicts.ndjson"), self._open("rejects.ndjson")
         self.verdicts = 0
         self._spill = Spill()
-        self.rejects: list[BadLine] = []
-        self.rejected_count = 0
+        self.rejects = Rejects()
 
     def _open(self, name: str) -> IO[bytes] | None:
         return None if self._directory is None else (self._directory / name).open("wb")
@@ -54,9 +52,7 @@ class Files:
 
     def rejected(self, line: BadLine) -> None:
         """Write a line that could not be used."""
-        self.rejected_count += 1
-        if len(self.rejects) < REJECTS_SHOWN:
-            self.rejects.append(line)
+        self.rejects.add(line)
         if self._rejects is not None:
             self._rejects.write(msgspec.json.encode({"line": line.number, "why": line.why, "text": line.text}) + b"\n")
 
@@ -155,12 +151,12 @@ def replay(
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
     engines = run.finish(end)
-    document = _write(files, engines, loaded.agreements, by_vendor=by == "vendor")
+    document = _write(files, engines, loaded.agreements, run.poisoned, by_vendor=by == "vendor")
     files.close()
     _show(document, files)
 
 
-def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement], *, by_vendor: bool) -> dict[str, Any]:
+def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement], poisoned: int, *, by_vendor: bool) -> dict[str, Any]:
     names = [name for engine in engines for name in engine.objectives] + [(a.name, o.name) for a in agreements for o in a.objectives]
     summary = Summary(names)
 
@@ -178,7 +174,7 @@ def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement],
     files.lines("cases.ndjson", counted())
     files.lines("levels.ndjson", levels())
     files.document("statements.json", [])
-    counts: Counter[str] = sum((engine.counts for engine in engines), Counter())
+    counts: Counter[str] = sum((engine.counts for engine in engines), Counter(quarantined=poisoned))
     document = summary.document(counts, by_vendor=by_vendor)
     files.document("summary.json", document)
     return document
@@ -203,7 +199,4 @@ def _show(document: dict[str, Any], files: Files) -> None:
             table.add_row(agreement, objective, *(str(entry["clocks"][state]) for state in CLOCK_STATES))
     out.print(table)
     _show_levels(document)
-    for line in files.rejects:
-        err.print(f"line {line.number}: {line.why}", style="yellow", markup=False)
-    if files.rejected_count:
-        err.print(f"{files.rejected_count} lines could not be used (rejects.ndjson in the output directory has all)", style="yellow")
+    files.rejects.show()
