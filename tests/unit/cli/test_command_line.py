@@ -74,6 +74,21 @@ def test_replay_tells_which_lines_it_could_not_use(tmp_path: Path) -> None:
     assert [reject["line"] for reject in rejects] == [1, 2]
 
 
+def test_explain_and_diff_tell_too_which_lines_they_could_not_use(tmp_path: Path) -> None:
+    events, terms = tmp_path / "events.ndjson", HELPDESK / "agreement.yaml"
+    events.write_text("not json\n" + (HELPDESK / "events.ndjson").read_text("utf-8"), "utf-8")
+
+    explained = slawatch("explain", "-a", terms, "-e", events, "--case", "INC-1001", "--json")
+    assert explained.exit_code == 0, explained.output
+    assert "line 1:" in explained.stderr
+    assert json.loads(explained.stdout)[0]["case"] == "INC-1001"
+
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(terms.read_text("utf-8"), "utf-8")
+    compared = slawatch("diff", terms, draft, "-e", events)
+    assert [f"1 lines could not be used under {file}" in compared.stderr for file in (terms, draft)] == [True, True]
+
+
 def test_a_history_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     shown = slawatch("replay", "-a", HELPDESK / "agreement.yaml", "-e", tmp_path / "none.ndjson")
     assert shown.exit_code == 2
