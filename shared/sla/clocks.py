@@ -292,9 +292,12 @@ class Cycle:
         self.mode, self.cap_end, self.ahead = "running", None, None
         if self.over or self.choice is None:
             return
-        due, used_up = self.due_now(), self.choice.until is None and self.target is not None and self.used > self.target
+        due, until = self.due_now(), self.choice.until
+        used_up = until is None and self.target is not None and self.used > self.target
         if used_up or (due is not None and due < self.mark):
-            self._freeze(self.mark, self.mark, self.pending_cause or ON_DUE)
+            # a pause that took no working time has moved nothing: what was promised meanwhile stays promised
+            stays = due is not None and due == until and self.pending_cause is None
+            self._freeze(due if stays and due is not None else self.mark, self.mark, self.pending_cause or ON_DUE)
 
     def stop(self, event: Evidence, data: Data) -> None:
         if self.mode == "stopped" and self.rules.objective.stop.take == "last":
@@ -393,6 +396,8 @@ class Cycle:
             self.pending_cause = ON_CHANGE if self.target is not None and self.used > self.target else None
             return
         due = self.due_now()
+        if due is None and self.choice.until is not None and self.choice.until < self.mark:
+            self.pending_cause = ON_CHANGE  # a promise past already, given while paused: the resume breaks it
         if (self.choice.until is None and self.target is not None and self.used > self.target) or (due is not None and due < self.mark):
             self._freeze(self.mark, self.mark, ON_CHANGE)
 
