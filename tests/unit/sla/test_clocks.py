@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.sla.engine import ClockMode
-from tests.unit.sla.timeline import BY_PRIORITY, OFFICE, Said, Timeline, agreement
+from tests.unit.sla.timeline import BY_PRIORITY, OFFICE, Said, Timeline, agreement, instant
 
 PROMISED = "[{until: data.promised}]"
 PAUSABLE = "[{until: data.promised, pausable: true}]"
@@ -169,6 +169,26 @@ CASES: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
         f"10:00 opened {json.dumps(NOON)}; 11:00 paused; 12:30 until",
         {"state": "paused", "due": None},
     ),
+    "a pause that takes no working time does not move it": (
+        IN_OFFICE | {"targets": PAUSABLE, "boundary": "next_open"},
+        f"10:00 opened {promised('17:15')}; 17:00 paused; 17:30 resumed; 18:00 until",
+        {"state": "breached", "due": "17:15", "paused_s": 0, "late_s": 0, "overdue_s": 2700},
+    ),
+    "nor where due at closing time would stay": (
+        IN_OFFICE | {"targets": PAUSABLE},
+        f"10:00 opened {promised('17:15')}; 17:00 paused; 17:30 done",
+        {"state": "breached_closed", "due": "17:15", "paused_s": 0, "overdue_s": 900},
+    ),
+    "a pause that takes working time does": (
+        IN_OFFICE | {"targets": PAUSABLE, "boundary": "next_open"},
+        f"10:00 opened {promised('17:15')}; 16:00 paused; 17:30 resumed; 18:00 until",
+        {"state": "running", "due": "Tue 10:00", "paused_s": 3600},
+    ),
+    "a promise past already, given while paused, is due at the resume": (
+        {"targets": PAUSABLE},
+        f"10:00 opened {json.dumps(NOON)}; 10:10 paused; 10:30 changed {promised('10:20')}; 10:40 resumed; 11:00 until",
+        {"state": "breached", "due": "10:40"},
+    ),
     "a new promise": ({"targets": PROMISED}, f"10:00 opened {json.dumps(NOON)}; 11:00 changed {promised('15:00')}", {"due": "15:00"}),
     "a promise already past": (
         {"targets": PROMISED},
@@ -206,6 +226,23 @@ def test_clock(name: str, clock: ClockMode) -> None:
     told(history, story)
     line = history.line()
     assert {field: line[field] for field in wanted} == wanted
+
+
+def test_a_promise_that_no_working_time_moved_is_called_at_the_resume() -> None:
+    """The pausable instant passes in a pause outside working hours (New York, 09:00-17:00)."""
+    office = OFFICE.replace("timezone: UTC", "timezone: America/New_York")
+    for boundary in ("close", "next_open"):
+        history = Timeline(agreement(office, calendar="office", targets=PAUSABLE, boundary=boundary))
+        told(history, "14:30 opened " + json.dumps({"promised": "2026-03-02T17:15:00-05:00"}) + "; 22:00 paused; 22:29 until")
+        assert history.statements == []
+        assert told(history, "22:30 resumed; 23:00 until") == [("breach.opened", "22:15", 0, "22:30:02", "breached")]
+        assert history.line()["due"] == "22:15"
+
+
+def test_a_promise_past_already_given_while_paused_breaks_by_that_change() -> None:
+    history = Timeline(agreement(targets=PAUSABLE))
+    told(history, f"10:00 opened {json.dumps(NOON)}; 10:10 paused; 10:30 changed {promised('10:20')}; 10:40 resumed; 11:00 until")
+    assert [(s.type, s.cause, s.due) for s in history.statements] == [("slawatch.breach.opened", "target_changed", instant("10:40"))]
 
 
 @pytest.mark.parametrize("name", CASES)
