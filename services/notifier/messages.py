@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from services.notifier.costs import Cost, estimate
 from services.notifier.texts import TEXTS, Texts
+from shared.ports.casework import breach_behind
 from shared.sla.instants import HOUR, MINUTE, parse_instant
 from shared.sla.terms import Objective
-from shared.wire.verdicts import Verdict, VerdictData
+from shared.wire.verdicts import CORRECTION_TYPES, Verdict, VerdictData
 
 SNOOZE_MS: Final = 2 * HOUR
 TEXT_MAX: Final = 300  # characters of a value that others wrote
@@ -85,7 +86,7 @@ class Message(NamedTuple):
     @property
     def over(self) -> bool:
         """The breach or the danger is over: done, withdrawn, kept or cancelled."""
-        return not self.open and (not self.warning or self.verdict.type.rpartition(".")[2] in ("met", "cancelled", "no_data"))
+        return not self.open and (not self.warning or self.verdict.type.rpartition(".")[2] in ("met", "cancelled", "no_data", "cleared"))
 
     def words(self, texts: Texts = TEXTS) -> Words:
         """In a language. Values that others wrote are one line each, bounded, with secrets masked."""
@@ -94,6 +95,8 @@ class Message(NamedTuple):
         said = [
             ("promise", promise(self.verdict, texts)),
             ("by", by_how_much(self.verdict, texts, self.at)),
+            ("correction", _text(data.action)),
+            ("owner", _text(data.owner)),
             ("cost", _cost(self.cost, texts)),
             ("open", self._still_open(texts)),
             ("acknowledged", self.acknowledged_by),
@@ -176,8 +179,9 @@ class Composer:
 
 def compose(verdict: Verdict, public_url: str) -> Message:
     """The message of a verdict that is told, with nothing but a link to its page; empty `public_url`: none."""
-    page = f"{public_url}/breaches/{verdict.data.breach_id}"
-    return Message(verdict, link=page if public_url and verdict.type.startswith("slawatch.breach.") else public_url)
+    page = f"{public_url}/breaches/{breach_behind(verdict.data.breach_id)}"
+    known = verdict.type.startswith(("slawatch.breach.", "slawatch.correction."))
+    return Message(verdict, link=page if public_url and known else public_url)
 
 
 def web_address(text: str) -> str:
@@ -215,6 +219,8 @@ def instant(text: str) -> str:
 def promise(verdict: Verdict, texts: Texts = TEXTS) -> str:
     """What was promised: `resolution, within 4 h of working time`."""
     data = verdict.data
+    if verdict.type in CORRECTION_TYPES:
+        return data.objective
     if data.target_s is not None:
         return f"{data.objective}, {texts('within', target=duration(data.target_s, texts))}"
     if data.due is not None:
@@ -229,6 +235,8 @@ def by_how_much(verdict: Verdict, texts: Texts = TEXTS, now: int | None = None) 
         return texts("level_value", value=data.value, target=data.target)
     if verdict.type == "slawatch.clock.warning":
         return _time_left(verdict, texts)
+    if verdict.type == "slawatch.correction.overdue" and data.due is not None:
+        return _overdue(data.due, texts, now)
     if data.state not in ("breached", "breached_closed"):
         return ""
     if data.state == "breached" and data.due is not None and data.stopped is None:
@@ -263,6 +271,10 @@ def _cost(cost: Cost | None, texts: Texts) -> str:
         return cost.amount
     said = texts("cost.grows", amount=cost.amount, rate=cost.rate)
     return texts("cost.most", cost=said, most=cost.most) if cost.most else said
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _given(value: Any) -> bool:

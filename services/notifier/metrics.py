@@ -37,7 +37,10 @@ class Metrics:
             registry=registry,
         )
         self.warnings = Counter(
-            "slawatch_warnings_total", "Warnings recorded: warning, at_risk, burning.", (*_WHAT, "type"), registry=registry
+            "slawatch_warnings_total",
+            "Warnings recorded: warning, at_risk, burning, overdue (a corrective action).",
+            (*_WHAT, "type"),
+            registry=registry,
         )
         self.notifications = Counter(
             "slawatch_notifications_total",

@@ -73,6 +73,12 @@ class Cases(Protocol):
     async def corrections(self, *, vendor: str | None = None, limit: int) -> list[BreachRow]:
         """Cases with a corrective action that is not done, the first due first."""
 
+    async def overdue(self, now: int, limit: int) -> list[BreachRow]:
+        """Cases, not closed, whose corrective action was due by now and is not done, if nothing was stated of that since."""
+
+    async def cleared(self, now: int, limit: int) -> list[tuple[BreachRow, str]]:
+        """Cases of which it was last stated that the corrective action is overdue, which it is no longer, with that statement's id."""
+
     async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
         """Each vendor with a breach or risk in the ledger; figures over the last `days` days but `open`, `unacknowledged`, `at_risk`."""
 
