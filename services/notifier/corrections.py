@@ -82,9 +82,9 @@ class Corrections:
 
 def overdue(breach: BreachRow, now: int) -> Stated:
     """That the corrective action of a case was not done when it was due (ms)."""
-    correction = breach.work.correction
-    assert correction is not None and correction.due is not None, "the ledger gives those that are due"
-    return _stated(breach, OVERDUE, now, correction.due, str(correction.due))
+    due = breach.work.correction.due if breach.work.correction is not None else None
+    assert due is not None, "the ledger gives those that are due"
+    return _stated(breach, OVERDUE, now, due, str(due))
 
 
 def cleared(breach: BreachRow, overdue_id: str, now: int) -> Stated:

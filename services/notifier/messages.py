@@ -235,13 +235,10 @@ def by_how_much(verdict: Verdict, texts: Texts = TEXTS, now: int | None = None) 
         return texts("level_value", value=data.value, target=data.target)
     if verdict.type == "slawatch.clock.warning":
         return _time_left(verdict, texts)
-    if verdict.type == "slawatch.correction.overdue" and data.due is not None:
+    waits = data.state == "breached" or verdict.type == "slawatch.correction.overdue"
+    if waits and data.due is not None and data.stopped is None:
         return _overdue(data.due, texts, now)
-    if data.state not in ("breached", "breached_closed"):
-        return ""
-    if data.state == "breached" and data.due is not None and data.stopped is None:
-        return _overdue(data.due, texts, now)
-    if data.late_s is not None:
+    if data.state in ("breached", "breached_closed") and data.late_s is not None:
         return texts("late", late=duration(data.late_s, texts)) if data.late_s else texts("late_zero")
     return ""
 

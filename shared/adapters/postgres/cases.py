@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
@@ -82,7 +83,7 @@ class PostgresCases:
     async def cleared(self, now: int, limit: int) -> list[tuple[BreachRow, str]]:
         newest = (
             sa.select(verdicts.c.breach_id, verdicts.c.id, verdicts.c.type)
-            .distinct(verdicts.c.breach_id)
+            .ext(distinct_on(verdicts.c.breach_id))
             .where(CORRECTING)
             .order_by(verdicts.c.breach_id, verdicts.c.decided_at.desc(), verdicts.c.appended.desc())
             .subquery()
@@ -95,7 +96,8 @@ class PostgresCases:
             .limit(limit)
         )
         async with self._transaction() as connection:
-            return [(breach_of(row), row.stated) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).mappings()
+            return [(BreachRow(**{name: row[name] for name in BreachRow.__struct_fields__}), row["stated"]) for row in rows]
 
     async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
         today = now // DAY
