@@ -11,6 +11,7 @@ from urllib.parse import quote
 from services.notifier.costs import Cost, estimate
 from services.notifier.texts import TEXTS, Texts
 from shared.ports.casework import breach_behind
+from shared.runtime.masking import masked
 from shared.sla.instants import HOUR, MINUTE, parse_instant
 from shared.sla.terms import Objective
 from shared.wire.verdicts import CORRECTION_TYPES, Verdict, VerdictData
@@ -18,9 +19,6 @@ from shared.wire.verdicts import CORRECTION_TYPES, Verdict, VerdictData
 SNOOZE_MS: Final = 2 * HOUR
 TEXT_MAX: Final = 300  # characters of a value that others wrote
 _UNITS: Final = ((86_400, "unit.d"), (3_600, "unit.h"), (60, "unit.min"), (1, "unit.s"))
-_SECRETS = re.compile(
-    r"(slw_[a-z0-9]{1,12}_[0-9a-f]{12})_[0-9a-f]{8,}(?:_[0-9a-f]{8})?|(whsec_)[A-Za-z0-9+/=]{8,}|(?i:(bearer )[\w.~+/=-]{8,})"
-)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _OVER: Final = frozenset(("slawatch.breach.closed", "slawatch.breach.retracted"))
 
@@ -191,7 +189,7 @@ def web_address(text: str) -> str:
 
 def clean(text: str) -> str:
     """What others wrote, as one bounded line without control characters; keys and tokens that slipped into it are masked."""
-    line = _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3]}***", _CONTROLS.sub(" ", text).strip())
+    line = masked(_CONTROLS.sub(" ", text).strip())
     return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"
 
 

@@ -163,7 +163,7 @@ async def test_wrong_bodies_are_said_precisely(running: Notifier) -> None:
 # ---- who may see and do (reliability.md, row 23)
 
 
-async def test_fault_23_another_tenants_data_is_404_what_is_forged_401_both_audited_never_500(running: Notifier) -> None:
+async def test_row_23_another_tenants_data_is_404_what_is_forged_401_both_audited_never_500(running: Notifier) -> None:
     await running.say(verdict("opened", "secret", vendor="other", revision=0), verdict("opened", revision=0))
     ids = {b["vendor"]: b["breach_id"] for b in [await running.get(f"/v1/breaches/{id_}") for id_ in await stated(running, 2)]}
     foreign, client = ids["other"], running.client
