@@ -26,8 +26,8 @@ def variables(home: Path) -> dict[str, str]:
 
 
 GRAFANA = """#!/bin/sh
-env | grep ^GF_ > "$STUBS/started"
-echo "$@" >> "$STUBS/started"
+env | grep ^GF_ > "$STUBS/starting"
+mv "$STUBS/starting" "$STUBS/started"
 exec sleep 600
 """
 
