@@ -65,6 +65,12 @@ class Metrics:
         )
         self.open = Gauge("slawatch_open_breaches", "Breaches that are open now.", _WHAT, registry=registry)
         self.at_risk = Gauge("slawatch_clocks_at_risk", "Clocks and levels with a warning that still holds.", _WHAT, registry=registry)
+        self.credits = Gauge(
+            "slawatch_credits_estimated",
+            "What breaches recorded this month (UTC) cost by their penalties per breach and hour, in units of the currency: an estimate.",
+            ("vendor", "agreement", "currency"),
+            registry=registry,
+        )
         self.behind = Gauge(
             "slawatch_records_behind", "Records of a partition that were not read yet.", ("topic", "partition"), registry=registry
         )

@@ -8,6 +8,7 @@ import msgspec
 from shared.ports.casework import Facts
 from shared.ports.deliveries import DeliveryState
 from shared.ports.ledger import Actor, BreachRow
+from shared.sla.terms import Penalty
 
 
 class Change(NamedTuple):
@@ -81,6 +82,10 @@ class Cases(Protocol):
 
     async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
         """Each vendor with a breach or risk in the ledger; figures over the last `days` days but `open`, `unacknowledged`, `at_risk`."""
+
+    async def credits(self, agreement: str, version: int, objective: str, penalty: Penalty, since: int) -> dict[str, float]:
+        """By vendor, what breaches of a promise cost that were opened since then, neither withdrawn nor excused, each by its penalty
+        per breach and per working hour late so far."""
 
     async def objectives(self, vendor: str, since: int) -> list[ObjectiveRow]:
         """The vendor's promises that were broken since then (ms), the most broken first."""

@@ -22,6 +22,7 @@ SECTION_8: dict[str, tuple[tuple[str, str], ...]] = {
     "recovery duration": (("evaluator", "slawatch_recovery_duration_seconds"),),
     "notifications by channel and outcome": (("notifier", "slawatch_notifications_total"),),
     "escalations": (("notifier", "slawatch_escalations_total"),),
+    "credits estimated": (("notifier", "slawatch_credits_estimated"),),
     "data-quality indicators": (
         ("ingest", "slawatch_events_duplicate_total"),
         ("ingest", "slawatch_event_delay_seconds"),

@@ -18,6 +18,7 @@ from shared.ports.casework import CORRECTION, Facts, Work
 from shared.ports.deliveries import DeliveryState
 from shared.ports.ledger import Actor, BreachRow
 from shared.sla.instants import DAY
+from shared.sla.terms import Money, Penalty
 
 _COUNT: Final = sa.func.count()
 _OPEN: Final = breaches.c.standing == "open"
@@ -33,6 +34,10 @@ def _values(facts: Facts) -> dict[str, Any]:
     names = {name: None if value is None else clean(value) for name, value in (("category", facts.category), ("owner", facts.owner))}
     rest = {"stage": facts.stage, "priority": facts.priority, "work": facts.work, "correction_due": _open_correction(facts.work)}
     return names | rest
+
+
+def _amount(money: Money | None) -> float:
+    return float(money.amount) if money is not None else 0.0
 
 
 class PostgresCases:
@@ -129,6 +134,22 @@ class PostgresCases:
             )
             for name in sorted({*daily, *open_, *at_risk})
         ]
+
+    async def credits(self, agreement: str, version: int, objective: str, penalty: Penalty, since: int) -> dict[str, float]:
+        hours = sa.func.coalesce(breaches.c.late_s, 0) / 3_600
+        if penalty.per_started_hour:
+            hours = sa.func.ceil(hours)
+        cost = _amount(penalty.per_breach) + _amount(penalty.per_hour_late) * hours
+        if penalty.at_most is not None:
+            cost = sa.func.least(cost, _amount(penalty.at_most))
+        query = (
+            sa.select(breaches.c.vendor, sa.func.sum(cost))
+            .where(breaches.c.agreement == clean(agreement), breaches.c.version == version, breaches.c.objective == clean(objective))
+            .where(breaches.c.opened_at >= since, ~_WITHDRAWN, breaches.c.stage != "excused")
+            .group_by(breaches.c.vendor)
+        )
+        async with self._transaction() as connection:
+            return {vendor: float(total) for vendor, total in await connection.execute(query)}
 
     async def objectives(self, vendor: str, since: int) -> list[ObjectiveRow]:
         promise = (breaches.c.agreement, breaches.c.objective, breaches.c.service)
