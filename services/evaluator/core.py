@@ -61,12 +61,12 @@ class Partition:
 
         The state is at rest between slices. What a slice gave is to be emitted, however many are taken.
         """
-        output, folded = Output([], []), 0
+        output, folded, in_log_mode = Output([], []), 0, self.clock == "log"
         for record in records:
             if record.offset < self.next_offset:
                 continue
             content = self._read(record, output)
-            arrival = self._arrival(content, record)
+            arrival = self._arrival(content, record) if in_log_mode else record.timestamp
             more = self._is_waited_for(content, arrival)  # by a timer: seldom
             while more:
                 said, more = self._fire(content, arrival)
@@ -87,19 +87,17 @@ class Partition:
 
     def _read(self, record: Record, output: Output) -> Evidence | controls.Control | None:
         """What a record holds; None if that cannot be read, which is then quarantined."""
-        control = record.header(CONTROL_HEADER)
+        control = record.header(CONTROL_HEADER) if record.headers else None
         try:
-            if control is not None:
-                return controls.decode(control.decode("ascii", "replace"), record.value)
-            return events.decode(record.value)
+            if control is None:
+                return events.decode(record.value)
+            return controls.decode(control.decode("ascii", "replace"), record.value)
         except (events.NotAnEvent, controls.NotAControl) as wrong:
             output.quarantined.append(quarantine_entry(record, type(wrong).__name__, str(wrong), READER))
             return None
 
     def _arrival(self, content: Evidence | controls.Control | None, record: Record) -> int:
-        """When a record arrived, as far as its broker's clock is to be believed."""
-        if self.clock == "event":
-            return record.timestamp
+        """Log mode: when a record arrived, as far as its broker's clock is to be believed."""
         return self.broker_time.believe(record.timestamp, content.reading if isinstance(content, Tick | Pulse) else None)
 
     def _is_waited_for(self, content: Evidence | controls.Control | None, arrival: int) -> bool:
@@ -122,7 +120,8 @@ class Partition:
         except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this record's
             output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}", READER))
             return
-        output.statements.extend(said)
+        if said:
+            output.statements.extend(said)
         if refused is not None:
             output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail, READER))
 

@@ -9,29 +9,31 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 import structlog
 
-from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
+from services.evaluator.core import Output, Partition, WouldFoldDifferently, verdict_entry, verdict_id
 from services.evaluator.keeper import Keeper
 from services.evaluator.metrics import Metrics
+from services.evaluator.outbox import Outbox
 from services.evaluator.ticks import TickPlan, Waiting
 from shared.ports.checkpoints import CheckpointsUnavailable
-from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, Record, RecordTooLarge
+from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, Record
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
-from shared.runtime.failpoints import failpoint
 from shared.sla.terms import Bundle
 from shared.wire import controls
 from shared.wire.controls import ClockMode
 
 FETCH_RECORDS: Final = 2_000
-EMIT_RECORDS: Final = 1_000  # at most so many in one append: it has to be through within the writer's time limit
 IDLE_S: Final = 0.25
 BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 TELEMETRY_S: Final = 1.0
+DRAIN_S: Final = 1.0  # at the end, how long what was said may take to the log
+_LABELS: Final = attrgetter("type", "agreement", "objective")
 
 
 class Topics:
@@ -79,8 +81,7 @@ class Pipeline:
         self._restoring: dict[int, asyncio.Task[None]] = {}  # partitions on their way
         self._assigned: set[int] = set()
         self._ticks = TickPlan()
-        self._verdicts: list[Entry] = []  # folded, to be emitted before more is fetched
-        self._quarantined: list[Entry] = []
+        self._outbox = Outbox(writer, time, metrics)
         self._same_partitions = True
         self.count: int | None = None  # of all partitions, once it is known
         self._joined = False
@@ -116,8 +117,8 @@ class Pipeline:
         """What is not ready, and why."""
         if not self._joined:
             return {"log": self._trouble or "has not joined its group yet"}
-        if self._trouble:
-            return {"log": self._trouble}
+        if trouble := self._trouble or self._outbox.trouble:
+            return {"log": trouble}
         missing = self._assigned - set(self._owned)
         restoring = [owned for owned in self._owned.values() if owned.restoring]
         if not missing and not restoring:
@@ -154,10 +155,13 @@ class Pipeline:
         for task in self._restoring.values():
             task.cancel()
         try:
-            if not self._verdicts and not self._quarantined:
-                self._keeper.take(self._states(), await self._output())
-        except (LogUnavailable, OSError) as wrong:
-            self._log.warning("no checkpoint at the end", detail=str(wrong))
+            async with asyncio.timeout(DRAIN_S):
+                await self._outbox.drained()
+                output = await self._output()
+            self._keeper.take(self._states(), output)
+        except (LogUnavailable, TimeoutError, OSError) as wrong:
+            self._log.warning("no checkpoint at the end", detail=repr(wrong))
+        self._outbox.abandon()
         await self._keeper.close()
 
     async def _turn(self, reader: GroupReader) -> None:
@@ -169,11 +173,10 @@ class Pipeline:
             owned = self._owned.get(number)  # none: it is being restored, and will be read from where that ends
             if owned is not None and not self._strayed(reader, owned, batch[0]):
                 await self._fold(owned, batch)
-        await self._emit()
+        self._outbox.start()
         if not self._restoring and self._keeper.is_due(self._states()):  # a snapshot copies each page that is being filled
-            output = await self._output()
-            if not self._verdicts and not self._quarantined:
-                self._keeper.take(self._states(), output)
+            await self._outbox.drained()
+            self._keeper.take(self._states(), await self._output())
 
     def _states(self) -> dict[int, Partition]:
         """The partitions of which checkpoints are taken; what is on its way to the log's end counts too."""
@@ -291,8 +294,7 @@ class Pipeline:
         for output in state.fold(records):
             self._metrics.fold_seconds.observe(self._time.monotonic() - started)
             self._collect(owned, output)
-            if len(self._verdicts) + len(self._quarantined) >= EMIT_RECORDS:
-                await self._emit()
+            await self._outbox.room()
             await self._time.sleep(0)  # health, heartbeats and rebalances get their turn
             if self._owned.get(state.number) is not owned:
                 return  # it went to another evaluator, which says the rest
@@ -311,55 +313,14 @@ class Pipeline:
         said = output.statements
         if owned.emitted:
             said = [statement for statement in said if statement.id not in owned.emitted]
-        self._verdicts += [verdict_entry(statement, partition) for statement in said]
-        for labels, count in Counter([(s.type, s.agreement, s.objective) for s in said]).items():
+        self._outbox.put(self._topics.breaches, [verdict_entry(statement, partition) for statement in said])
+        for labels, count in Counter(map(_LABELS, said)).items():
             self._metrics.statements.labels(*labels).inc(count)
         for entry in output.quarantined:
             if place_of(entry) not in owned.quarantined:
-                self._quarantined.append(entry)
+                self._outbox.put(self._topics.quarantine, [entry])
                 reason = next(value.decode() for name, value in reversed(entry.headers) if name == "slw-reason")
                 self._metrics.quarantined.labels(reason).inc()
-
-    async def _emit(self) -> None:
-        """Append what is queued."""
-        for topic, queue in ((self._topics.breaches, self._verdicts), (self._topics.quarantine, self._quarantined)):
-            while queue:
-                failpoint("before-emit")
-                await self._append(topic, queue[:EMIT_RECORDS])
-                del queue[:EMIT_RECORDS]
-                failpoint("after-emit")
-
-    async def _append(self, topic: str, entries: Sequence[Entry]) -> None:
-        """Try for as long as the broker is away: going on without would lose verdicts."""
-        backoff = BACKOFF_S
-        while True:
-            try:
-                await self._writer.append(topic, entries)
-            except LogUnavailable as wrong:
-                self._trouble = str(wrong)
-                self._metrics.emit_failures.inc()
-                self._log.warning("verdicts wait for the broker", topic=topic, waiting=len(entries), detail=str(wrong))
-                await self._time.sleep(backoff)
-                backoff = min(backoff * 2, BACKOFF_MAX_S)
-            except RecordTooLarge as wrong:
-                await self._append_smaller(topic, entries, wrong)
-                return
-            else:
-                self._trouble = ""
-                return
-
-    async def _append_smaller(self, topic: str, entries: Sequence[Entry], wrong: RecordTooLarge) -> None:
-        """One of the records is too large: each by itself, that one cut; one too large even so is given up, loudly."""
-        if len(entries) > 1:
-            for entry in entries:
-                await self._append(topic, [entry])
-            return
-        smaller = cut(entries[0])
-        if len(smaller.value) < len(entries[0].value):
-            await self._append(topic, [smaller])
-        else:
-            self._metrics.emit_dropped.inc()
-            self._log.error("a record is too large for the log and was dropped", topic=topic, detail=str(wrong))
 
     # -- ticks and telemetry -------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ Finer fractions of an instant are cut off (semantics: "milliseconds kept").
 import re
 from calendar import timegm
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -61,17 +60,30 @@ def from_datetime(value: datetime) -> int:
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC, fractions only where there are any: ``2026-03-02T10:00:00Z``, ``2026-03-02T10:00:00.250Z``."""
     minutes, rest = divmod(instant, MINUTE)
-    seconds, millis = divmod(rest, SECOND)
-    return _minute_text(minutes) + _SECONDS[seconds] + _MILLIS[millis]
+    return _minutes[minutes] + _rests[rest]
 
 
-_SECONDS = tuple(f"{second:02d}" for second in range(60))
-_MILLIS = ("Z", *(f".{millis:03d}Z" for millis in range(1, 1_000)))
+class _Minutes(dict[int, str]):
+    """How instants begin. What is said is mostly about a few days."""
+
+    def __missing__(self, minutes: int) -> str:
+        if len(self) >= _KEPT_MAX:
+            self.clear()
+        text = self[minutes] = (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
+        return text
 
 
-@lru_cache(maxsize=65_536)  # what is said is mostly about a few days
-def _minute_text(minutes: int) -> str:
-    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
+class _Rests(dict[int, str]):
+    """How instants end: one text for each millisecond of a minute."""
+
+    def __missing__(self, rest: int) -> str:
+        seconds, millis = divmod(rest, SECOND)
+        text = self[rest] = f"{seconds:02d}.{millis:03d}Z" if millis else f"{seconds:02d}Z"
+        return text
+
+
+_KEPT_MAX = 65_536
+_minutes, _rests = _Minutes(), _Rests()
 
 
 def as_seconds(duration: int) -> int | float:

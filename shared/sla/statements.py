@@ -1,8 +1,7 @@
 """What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
 
-import hashlib
-from functools import lru_cache
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
 
@@ -14,23 +13,32 @@ def identity(*parts: object) -> str:
     return _digest(f"{list(map(len, texts))}{''.join(texts)}")
 
 
+_DIGITS: Final = 32
+
+
 def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=_DIGITS // 2).hexdigest()
 
 
 def breach_identity(agreement: str, objective: str, vendor: str, service: str, instance: tuple[str, ...]) -> str:
     """The breach id of semantics.md: no clock, offset, worker, due or version in it."""
-    if len(instance) != 1:
-        return identity(agreement, objective, vendor, service, *instance)
-    (case,) = instance
-    lengths, text = _place(agreement, objective, vendor, service)
-    return _digest(f"{lengths}, {len(case)}]{text}{case}")
+    return identity(agreement, objective, vendor, service, *instance)
 
 
-@lru_cache(maxsize=10_000)  # nearly every statement is about another case of a few of these
-def _place(*parts: str) -> tuple[str, str]:
-    """How the text that `identity` digests begins, but for the instance: lengths, and the parts."""
-    return str(list(map(len, parts)))[:-1], "".join(parts)
+class Ids:
+    """The ids of what is said with one type and revision of the first cycles of an objective's cases: what `identity` gives, sooner."""
+
+    __slots__ = ("_breach_head", "_breach_place", "_head", "_tail")
+
+    def __init__(self, agreement: str, objective: str, vendor: str, service: str, type_: str, revision: int | None) -> None:
+        place = (agreement, objective, vendor, service)
+        self._breach_head, self._breach_place = str(list(map(len, place)))[:-1], "".join(place)
+        self._head, self._tail = f"[{_DIGITS}, {len(str(revision))}, {len(type_)}]", f"{revision}{type_}"
+
+    def of(self, case: str) -> tuple[str, str]:
+        """(breach id, id)."""
+        breach_id = _digest(f"{self._breach_head}, {len(case)}]{self._breach_place}{case}")
+        return breach_id, _digest(f"{self._head}{breach_id}{self._tail}")
 
 
 class Statement(msgspec.Struct, kw_only=True):
@@ -76,10 +84,4 @@ class Statement(msgspec.Struct, kw_only=True):
     @property
     def id(self) -> str:
         """A function of what is said, so that a replay says the same again and a reader can drop it."""
-        return self.id_under(self.breach_id)
-
-    def id_under(self, breach_id: str) -> str:
-        """Its id, where the breach's is known."""
-        if self.marks:
-            return identity(breach_id, self.revision, self.type, *self.marks)
-        return _digest(f"[{len(breach_id)}, {len(str(self.revision))}, {len(self.type)}]{breach_id}{self.revision}{self.type}")
+        return identity(self.breach_id, self.revision, self.type, *self.marks)

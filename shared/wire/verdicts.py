@@ -1,11 +1,11 @@
 """Verdicts: what stands on `slawatch.breaches` (interfaces.md section 5). CloudEvents, instants RFC 3339 in UTC, durations seconds."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shared.sla.instants import as_seconds, format_instant, or_none_instant, or_none_seconds
-from shared.sla.statements import Statement
+from shared.sla.instants import SECOND, format_instant, or_none_instant, or_none_seconds
+from shared.sla.statements import Ids, Statement
 
 SOURCE: Final = "/slawatch/evaluator"
 BREACH_TYPES: Final = tuple(
@@ -128,14 +128,23 @@ _BLANK: Final = "\x01"  # inside a text
 _BLANK_VALUE: Final = "\x02"  # a whole value
 _BLANKS: Final = 15
 _FORMS_MAX: Final = 10_000
-_forms: dict[tuple[object, ...], str | None] = {}
+
+
+class _Form(NamedTuple):
+    """What is the same in all statements of a kind."""
+
+    texts: str  # with %s for each blank
+    ids: Ids
+
+
+_forms: dict[tuple[object, ...], _Form | None] = {}
 
 
 def encode_statement(statement: Statement) -> bytes:
     """The same bytes as `encode(verdict_of(statement))`, sooner."""
     s = statement
     case = s.case
-    if s.detail or case is None:
+    if s.detail or s.marks or case is None or s.instance != (case,):
         return encode(verdict_of(s))
     kind = (
         s.type,
@@ -154,9 +163,10 @@ def encode_statement(statement: Statement) -> bytes:
     form = _forms[kind] if kind in _forms else _new_form(kind, s)
     if form is None:
         return encode(verdict_of(s))
-    breach_id, time, stopped, name = s.breach_id, _instant(s.time), s.stopped, _encode(case).decode()
+    breach_id, id_ = form.ids.of(case)
+    name, time, stopped, decided_at = _encode(case).decode(), _instant(s.time), s.stopped, s.decided_at
     blanks = (
-        s.id_under(breach_id),
+        id_,
         name[1:-1],
         time,
         breach_id,
@@ -170,17 +180,18 @@ def encode_statement(statement: Statement) -> bytes:
         _seconds(s.late),
         _seconds(s.overdue),
         _encode(s.evidence).decode(),
-        _instant(s.decided_at),
+        time if decided_at == s.time else _instant(decided_at),
     )
-    return (form % blanks).encode()
+    return (form.texts % blanks).encode()
 
 
-def _new_form(kind: tuple[object, ...], statement: Statement) -> str | None:
+def _new_form(kind: tuple[object, ...], statement: Statement) -> _Form | None:
     """The form of statements of a kind, made from what the long way says of one; None where its own texts look like blanks."""
-    verdict: Any = verdict_of(statement)  # as long as it is a form its fields hold anything
+    s = statement
+    verdict: Any = verdict_of(s)  # as long as it is a form its fields hold anything
     data = verdict.data
     verdict.id = data.breach_id = _BLANK
-    verdict.subject = f"{statement.agreement}/{statement.objective}/{_BLANK}"
+    verdict.subject = f"{s.agreement}/{s.objective}/{_BLANK}"
     for field in (
         "case",
         "started",
@@ -200,7 +211,8 @@ def _new_form(kind: tuple[object, ...], statement: Statement) -> str | None:
     texts = _encode(verdict).decode().replace(f'"{value}"', blank).replace("%", "%%").split(blank)
     if len(_forms) >= _FORMS_MAX:
         _forms.clear()
-    form = _forms[kind] = "%s".join(texts) if len(texts) == _BLANKS + 1 else None
+    ids = Ids(s.agreement, s.objective, s.vendor, s.service, s.type, s.revision)
+    form = _forms[kind] = _Form("%s".join(texts), ids) if len(texts) == _BLANKS + 1 else None
     return form
 
 
@@ -209,7 +221,7 @@ def _instant(instant: int | None) -> str:
 
 
 def _seconds(duration: int | None) -> str:
-    return "null" if duration is None else repr(as_seconds(duration))
+    return "null" if duration is None else repr(duration / SECOND if duration % SECOND else duration // SECOND)
 
 
 def decode(value: bytes) -> Verdict:

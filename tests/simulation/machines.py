@@ -43,6 +43,11 @@ class Line:
         self._random, self._trouble, self._crash = random, trouble, crash
         self._open = asyncio.Event()
         self._open.set()
+        self._ended = False
+
+    def end(self) -> None:
+        """The process is no more: what it waits for never comes."""
+        self._ended = True
 
     def freeze(self) -> None:
         self._open.clear()
@@ -57,6 +62,8 @@ class Line:
     async def gate(self) -> None:
         """Wait while the process is stopped."""
         await self._open.wait()
+        if self._ended:
+            await asyncio.Event().wait()
 
     async def way(self) -> None:
         """What every call goes through, there and back."""
@@ -211,6 +218,7 @@ class Machine:
         """kill -9; the group finds out when the session times out, if no successor was there before."""
         if self._running is not None and not self._running.done():
             self._running.cancel()
+            self.line.end()
             self._chore(self._expel(self._reader, self._random.uniform(0, SESSION_S)))
 
     def freeze(self, seconds: float) -> None:
