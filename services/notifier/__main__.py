@@ -20,6 +20,8 @@ from services.notifier.console.panels import Panels
 from services.notifier.console.rendering import Pages
 from services.notifier.console.sessions import Sessions
 from services.notifier.console.signin import SignIn, proxy_of
+from services.notifier.corrections import Corrections
+from services.notifier.credits import Credits
 from services.notifier.dispatch import Dispatcher
 from services.notifier.history import history_of
 from services.notifier.links import LinkActions, Links
@@ -146,6 +148,7 @@ async def main(settings: Settings) -> None:
             cases, actions = PostgresCases(engine), Actions(ledger, hub, time, lambda: dispatcher.by_breach)
             case_actions = CaseActions(cases, actions, hub, time)
             trials = trying.Trials(lambda: dispatcher.channels, composer, time)
+            watches = (Corrections(cases, ledger, desk, dispatcher, hub, metrics, time), Credits(cases, catalogue, metrics, time))
             silencer, rotas = Silences(alerts, time), Rotas(desk, alerts, time)
             console = pages.Console(
                 pages.Context(
@@ -175,7 +178,7 @@ async def main(settings: Settings) -> None:
                 await catalogue.read()  # before the first verdict: routes may ask for labels
                 structlog.get_logger().info("ready", port=settings.notifier_port, channels=dispatcher.names)
                 async with asyncio.TaskGroup() as tasks:
-                    for part in (pipeline, catalogue, panels, relay, resender):
+                    for part in (pipeline, catalogue, panels, relay, resender, *watches):
                         tasks.create_task(part.run())
 
             app = api.build(

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from services.notifier.channels.base import Channel
-from services.notifier.core import CLEARING, RISK_KINDS, URGENT, Addressed, Ruling, alert_of, cleared_of, deliveries_of, kept_of, settle
+from services.notifier.core import CLEARING, TAKEN_BACK, URGENT, Addressed, Ruling, alert_of, cleared_of, deliveries_of, kept_of, settle
 from services.notifier.dispatch import Dispatcher
 from services.notifier.metrics import Metrics
 from shared.alerting.decisions import Alerting
@@ -139,7 +139,8 @@ class Desk:
             turn, addressed = Turn(alerting, known.groups, known.facts, now), self._addressed(alerting)
             for stated in (ruling.stated for ruling in rulings if ruling.kept):
                 if stated.verdict.type in CLEARING and (forgotten := cleared_of(stated, turn.groups, addressed)):
-                    changes.statements.append(stated)  # the ledger keeps what deliveries tell
+                    if stated not in changes.statements:
+                        changes.statements.append(stated)  # the ledger keeps what deliveries tell
                     changes.deliveries += forgotten
                 reopened = stated.verdict.type == "slawatch.breach.reopened"
                 turn.take(alert_of(stated, self._labels_of(stated.verdict.data)), reopened=reopened)
@@ -168,9 +169,9 @@ class Desk:
         return list(dict.fromkeys(terms.name for recipient in recipients for terms in alerting.channels_of(recipient)))
 
     def _deliveries(self, alerting: Alerting, turn: Turn, batch: Sequence[Stated] = ()) -> list[Planned]:
-        warnings = {stated.id for stated in batch if stated.verdict.type in RISK_KINDS}
+        warnings = {stated.id for stated in batch if stated.verdict.type in TAKEN_BACK}
         last = {stated.breach_id: stated.verdict.type for stated in batch}
-        over = {breach_id for breach_id, type_ in last.items() if type_ not in RISK_KINDS}  # what came behind takes warnings back
+        over = {breach_id for breach_id, type_ in last.items() if type_ not in TAKEN_BACK}  # what came behind takes warnings back
         found = deliveries_of(turn.notices, self._addressed(alerting), warnings)
         return [each._replace(state="inhibited") if each.warning and each.breach_id in over else each for each in found]
 

@@ -1,7 +1,7 @@
 """The agreements that verdicts speak of: read from the store and from files, looked up by name and version."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from shared.ports.agreements import AgreementStore, AgreementsUnavailable
 from shared.ports.time import TimeSource
 from shared.sla.calendars import Calendar
 from shared.sla.instants import SECOND
-from shared.sla.terms import Bundle, Objective
+from shared.sla.terms import Bundle, Objective, Penalty
 from shared.wire.verdicts import VerdictData
 
 REFRESH_S: Final = 5.0
@@ -59,6 +59,15 @@ class Catalogue:
         """The terms of an objective; None where they are not known."""
         bundle = self._bundles.get((agreement, version))
         return next((o for o in bundle.agreement.objectives if o.name == objective), None) if bundle else None
+
+    def penalties(self) -> Iterator[tuple[str, int, str, Penalty, str]]:
+        """Agreement, version, objective, penalty and its currency, where breaches cost something each."""
+        for (name, version), bundle in list(self._bundles.items()):
+            for objective in bundle.agreement.objectives:
+                penalty = objective.penalty
+                money = (penalty.per_breach or penalty.per_hour_late) if penalty is not None else None
+                if penalty is not None and money is not None:
+                    yield name, version, objective.name, penalty, money.currency
 
     def working_hours(self, data: VerdictData, start: int, end: int) -> list[tuple[int, int]] | None:
         """When the clock's calendar was open between two instants (ms); None where it is not known which calendar it ran on."""

@@ -8,16 +8,19 @@ from shared.alerting.groups import Alert, Group, Notification, Status
 from shared.alerting.terms import BREACH
 from shared.alerting.turns import Turn
 from shared.ports.alerts import GroupChanges, Kept
+from shared.ports.casework import breach_behind
 from shared.ports.deliveries import PUT_OFF, Claimed, DeliveryState, Outcome, Planned
 from shared.ports.ledger import Changes, Known, Stated
 from shared.sla.instants import HOUR, MINUTE, SECOND
-from shared.wire.verdicts import BREACH_TYPES, CLOCK_TYPES, LEVEL_TYPES
+from shared.wire.verdicts import BREACH_TYPES, CLOCK_TYPES, CORRECTION_TYPES, LEVEL_TYPES
 
 KNOWN_TYPES: Final = frozenset((*BREACH_TYPES, *CLOCK_TYPES, *LEVEL_TYPES))
 REPEATING: Final = frozenset(("slawatch.breach.contested", "slawatch.breach.final"))  # they repeat the last revision
 RISK_KINDS: Final = {"slawatch.clock.warning": "warning", "slawatch.level.at_risk": "at_risk", "slawatch.level.burning": "burning"}
-CLEARING: Final = frozenset(("slawatch.clock.met", "slawatch.clock.cancelled", "slawatch.level.met", "slawatch.level.no_data"))
-TOLD: Final = frozenset(BREACH_TYPES) - {"slawatch.breach.final"} | frozenset(RISK_KINDS)  # what people are told: the rest is bookkeeping
+OVERDUE, CLEARED = CORRECTION_TYPES
+CLEARING: Final = frozenset(("slawatch.clock.met", "slawatch.clock.cancelled", "slawatch.level.met", "slawatch.level.no_data", CLEARED))
+TAKEN_BACK: Final = frozenset((*RISK_KINDS, OVERDUE))  # not sent any more if it is over while it waits
+TOLD: Final = frozenset(BREACH_TYPES) - {"slawatch.breach.final"} | TAKEN_BACK  # what people are told: the rest is bookkeeping
 
 
 class Reason(StrEnum):
@@ -57,15 +60,18 @@ def settle(batch: Sequence[Stated], known: Known, channels: Sequence[str], off: 
         seen.add(stated.id)
         if stated.verdict.type in BREACH_TYPES or stated.verdict.type in CLEARING:
             _danger_over(changes, stated.breach_id)
+        if stated.verdict.type in CORRECTION_TYPES:
+            changes.statements.append(stated)
         if stated.verdict.type in CLEARING:
             continue
-        changes.statements.append(stated)
         if stated.verdict.type in RISK_KINDS:
+            changes.statements.append(stated)
             changes.risks[stated.breach_id, RISK_KINDS[stated.verdict.type]] = stated
-        else:
+        elif stated.verdict.type in BREACH_TYPES:
+            changes.statements.append(stated)
             _breach(changes, stated, revisions)
         if reason is Reason.told:
-            warning = stated.verdict.type in RISK_KINDS
+            warning = stated.verdict.type in TAKEN_BACK
             for channel in channels:
                 state: DeliveryState = "disabled" if channel in off else "pending"
                 changes.deliveries.append(Planned(stated.id, stated.breach_id, channel, warning, state))
@@ -113,6 +119,7 @@ STATUSES: Final[dict[str, Status]] = {
     **dict.fromkeys(RISK_KINDS, "warning"),
     **dict.fromkeys(CLEARING, "cleared"),
     "slawatch.breach.final": "final",
+    OVERDUE: "overdue",
 }
 STANDINGS: Final[dict[str, Status]] = {"breached": "open", "breached_closed": "closed"}
 SHOWN_MAX: Final = 20  # verdicts that a notice shows; it tells how many there are
@@ -131,7 +138,7 @@ def alert_of(stated: Stated, labels: Mapping[str, str]) -> Alert:
         "kind": data.kind if isinstance(data.kind, str) else "deadline",
         "type": RISK_KINDS.get(type_, BREACH),
         "case": data.case or "",
-        BREACH: stated.breach_id,
+        BREACH: breach_behind(stated.breach_id),
     }
     status = STATUSES.get(type_) or STANDINGS.get(data.state, "retracted")
     return Alert(breach_id=stated.breach_id, verdict_id=stated.id, status=status, labels={**labels, **own})
@@ -188,7 +195,7 @@ def cleared_of(stated: Stated, groups: Mapping[str, Group], addressed: Addressed
     told = {
         recipient
         for group in groups.values()
-        if (member := group.members.get(stated.breach_id)) is not None and member.alert.status == "warning"
+        if (member := group.members.get(stated.breach_id)) is not None and member.alert.status in ("warning", "overdue")
         for recipient, told in group.told.items()
         if stated.breach_id in told.verdicts
     }

@@ -21,14 +21,14 @@ from zlib import crc32
 import structlog
 
 from services.notifier.channels.base import Channel, Notice, keeps_breaches
-from services.notifier.core import RISK_KINDS, Gone, HeldBack, outcome
+from services.notifier.core import TAKEN_BACK, Gone, HeldBack, outcome
 from services.notifier.messages import Composer, Message
 from services.notifier.metrics import Metrics
 from shared.alerting.decisions import SEVERITIES
 from shared.alerting.terms import Rate
 from shared.ports.alerts import Text
 from shared.ports.deliveries import PUT_OFF, Claimed, Deliveries, Outcome, Planned
-from shared.ports.ledger import LedgerRefused, LedgerUnavailable
+from shared.ports.ledger import Changes, LedgerRefused, LedgerUnavailable
 from shared.ports.time import TimeSource
 from shared.sla.instants import SECOND
 from shared.wire import verdicts
@@ -146,7 +146,7 @@ class _Lanes:
             urgency = SEVERITIES.get(held.verdicts[0].data.severity, len(SEVERITIES)) if keeps_breaches(self.channel) else 0
             self.queues[lane].put_nowait((urgency, next(self._number), key))
         self.held[key] = held
-        if any(verdict.type in RISK_KINDS for verdict in held.verdicts):
+        if any(verdict.type in TAKEN_BACK for verdict in held.verdicts):
             self.warnings.add(key)
         return True
 
@@ -159,7 +159,7 @@ class _Lanes:
         """Warnings about these that wait were made `inhibited` in the ledger, if they were still pending there."""
         for key in self.warnings:
             held = self.held[key]
-            if any(verdict.type in RISK_KINDS and verdict.data.breach_id in breach_ids for verdict in held.verdicts):
+            if any(verdict.type in TAKEN_BACK and verdict.data.breach_id in breach_ids for verdict in held.verdicts):
                 self.held[key] = held._replace(ask=True)
 
 
@@ -235,6 +235,13 @@ class Dispatcher:
             taken_on = tuple(text.acknowledged_by for text in shown)
             claimed = Claimed(each.key, each.channel, 0, appended, bodies, lease_until, thread, each.reason, each.total, taken_on)
             lanes_of.offer(_Held(claimed, told))
+
+    def recorded(self, changes: Changes, lease_until: int) -> None:
+        """Send what a batch of verdicts was found to need, now that it is in the ledger."""
+        texts = changes.texts | {
+            stated.id: Text(stated.body, stated.appended, changes.acknowledged.get(stated.breach_id, "")) for stated in changes.statements
+        }
+        self.dispatch(changes.deliveries, texts, lease_until, inhibited=changes.inhibited)
 
     # ---- while the ledger is away
 

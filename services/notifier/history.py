@@ -8,6 +8,7 @@ import structlog
 from services.notifier.channels.mail import History
 from services.notifier.links import Cases
 from services.notifier.messages import Past
+from shared.ports.casework import breach_behind
 from shared.ports.ledger import LedgerUnavailable
 
 TIMEOUT_S: Final = 2.0  # a mail does not wait for its timeline
@@ -21,7 +22,7 @@ def history_of(ledger: Cases) -> History:
     async def history(breach_id: str) -> tuple[Past, ...] | None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                case = await ledger.case(breach_id)
+                case = await ledger.case(breach_behind(breach_id))
         except (LedgerUnavailable, TimeoutError) as wrong:
             log.warning("a mail goes out without its timeline: the ledger is away", error=str(wrong))
             return None

@@ -18,6 +18,8 @@ ENGLISH: Final = {
     "slawatch.level.burning": "{vendor} is using up its allowance for “{objective}” too fast",
     "slawatch.level.met": "{vendor} kept “{objective}”",
     "slawatch.level.no_data": "There was too little to judge “{objective}” of {vendor} by",
+    "slawatch.correction.overdue": "The corrective action for {case} by {vendor} (“{objective}”) is overdue",
+    "slawatch.correction.cleared": "The corrective action for {case} by {vendor} (“{objective}”) is overdue no longer",
     # one word in front
     "tag.slawatch.breach.opened": "BREACH",
     "tag.slawatch.breach.closed": "CLOSED",
@@ -33,6 +35,8 @@ ENGLISH: Final = {
     "tag.slawatch.level.burning": "BURNING",
     "tag.slawatch.level.met": "MET",
     "tag.slawatch.level.no_data": "NO DATA",
+    "tag.slawatch.correction.overdue": "CORRECTION OVERDUE",
+    "tag.slawatch.correction.cleared": "CORRECTION NOT OVERDUE ANY MORE",
     # why it is said now, in front of that word
     "reason.repeat": "STILL OPEN",
     "reason.escalation": "ESCALATED",
@@ -42,6 +46,8 @@ ENGLISH: Final = {
     "fact.promise": "Promise",
     "fact.by": "By how much",
     "fact.cost": "Cost, estimated",
+    "fact.correction": "Corrective action",
+    "fact.owner": "Owner",
     "fact.open": "Still open",
     "fact.acknowledged": "Acknowledged",
     "fact.case": "Case",
@@ -125,6 +131,8 @@ CHINESE: Final = {
     "slawatch.level.burning": "{vendor} 的“{objective}”允许额度消耗过快",
     "slawatch.level.met": "{vendor} 达到了“{objective}”",
     "slawatch.level.no_data": "数据太少，无法评定 {vendor} 的“{objective}”",
+    "slawatch.correction.overdue": "{vendor} 在{case}上的纠正措施已逾期（“{objective}”）",
+    "slawatch.correction.cleared": "{vendor} 在{case}上的纠正措施不再逾期（“{objective}”）",
     # one word in front
     "tag.slawatch.breach.opened": "违约",
     "tag.slawatch.breach.closed": "已关闭",
@@ -140,6 +148,8 @@ CHINESE: Final = {
     "tag.slawatch.level.burning": "消耗过快",
     "tag.slawatch.level.met": "已达成",
     "tag.slawatch.level.no_data": "无数据",
+    "tag.slawatch.correction.overdue": "纠正措施逾期",
+    "tag.slawatch.correction.cleared": "纠正措施不再逾期",
     # why it is said now, in front of that word
     "reason.repeat": "仍未处理",
     "reason.escalation": "升级",
@@ -149,6 +159,8 @@ CHINESE: Final = {
     "fact.promise": "承诺",
     "fact.by": "偏差",
     "fact.cost": "预计扣款",
+    "fact.correction": "纠正措施",
+    "fact.owner": "负责人",
     "fact.open": "仍未完成",
     "fact.acknowledged": "已确认",
     "fact.case": "工单",

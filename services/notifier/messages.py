@@ -10,16 +10,15 @@ from urllib.parse import quote
 
 from services.notifier.costs import Cost, estimate
 from services.notifier.texts import TEXTS, Texts
+from shared.ports.casework import breach_behind
+from shared.runtime.masking import masked
 from shared.sla.instants import HOUR, MINUTE, parse_instant
 from shared.sla.terms import Objective
-from shared.wire.verdicts import Verdict, VerdictData
+from shared.wire.verdicts import CORRECTION_TYPES, Verdict, VerdictData
 
 SNOOZE_MS: Final = 2 * HOUR
 TEXT_MAX: Final = 300  # characters of a value that others wrote
 _UNITS: Final = ((86_400, "unit.d"), (3_600, "unit.h"), (60, "unit.min"), (1, "unit.s"))
-_SECRETS = re.compile(
-    r"(slw_[a-z0-9]{1,12}_[0-9a-f]{12})_[0-9a-f]{8,}(?:_[0-9a-f]{8})?|(whsec_)[A-Za-z0-9+/=]{8,}|(?i:(bearer )[\w.~+/=-]{8,})"
-)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _OVER: Final = frozenset(("slawatch.breach.closed", "slawatch.breach.retracted"))
 
@@ -85,7 +84,7 @@ class Message(NamedTuple):
     @property
     def over(self) -> bool:
         """The breach or the danger is over: done, withdrawn, kept or cancelled."""
-        return not self.open and (not self.warning or self.verdict.type.rpartition(".")[2] in ("met", "cancelled", "no_data"))
+        return not self.open and (not self.warning or self.verdict.type.rpartition(".")[2] in ("met", "cancelled", "no_data", "cleared"))
 
     def words(self, texts: Texts = TEXTS) -> Words:
         """In a language. Values that others wrote are one line each, bounded, with secrets masked."""
@@ -94,6 +93,8 @@ class Message(NamedTuple):
         said = [
             ("promise", promise(self.verdict, texts)),
             ("by", by_how_much(self.verdict, texts, self.at)),
+            ("correction", _text(data.action)),
+            ("owner", _text(data.owner)),
             ("cost", _cost(self.cost, texts)),
             ("open", self._still_open(texts)),
             ("acknowledged", self.acknowledged_by),
@@ -176,8 +177,9 @@ class Composer:
 
 def compose(verdict: Verdict, public_url: str) -> Message:
     """The message of a verdict that is told, with nothing but a link to its page; empty `public_url`: none."""
-    page = f"{public_url}/breaches/{verdict.data.breach_id}"
-    return Message(verdict, link=page if public_url and verdict.type.startswith("slawatch.breach.") else public_url)
+    page = f"{public_url}/breaches/{breach_behind(verdict.data.breach_id)}"
+    known = verdict.type.startswith(("slawatch.breach.", "slawatch.correction."))
+    return Message(verdict, link=page if public_url and known else public_url)
 
 
 def web_address(text: str) -> str:
@@ -187,7 +189,7 @@ def web_address(text: str) -> str:
 
 def clean(text: str) -> str:
     """What others wrote, as one bounded line without control characters; keys and tokens that slipped into it are masked."""
-    line = _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3]}***", _CONTROLS.sub(" ", text).strip())
+    line = masked(_CONTROLS.sub(" ", text).strip())
     return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"
 
 
@@ -215,6 +217,8 @@ def instant(text: str) -> str:
 def promise(verdict: Verdict, texts: Texts = TEXTS) -> str:
     """What was promised: `resolution, within 4 h of working time`."""
     data = verdict.data
+    if verdict.type in CORRECTION_TYPES:
+        return data.objective
     if data.target_s is not None:
         return f"{data.objective}, {texts('within', target=duration(data.target_s, texts))}"
     if data.due is not None:
@@ -229,11 +233,10 @@ def by_how_much(verdict: Verdict, texts: Texts = TEXTS, now: int | None = None) 
         return texts("level_value", value=data.value, target=data.target)
     if verdict.type == "slawatch.clock.warning":
         return _time_left(verdict, texts)
-    if data.state not in ("breached", "breached_closed"):
-        return ""
-    if data.state == "breached" and data.due is not None and data.stopped is None:
+    waits = data.state == "breached" or verdict.type == "slawatch.correction.overdue"
+    if waits and data.due is not None and data.stopped is None:
         return _overdue(data.due, texts, now)
-    if data.late_s is not None:
+    if data.state in ("breached", "breached_closed") and data.late_s is not None:
         return texts("late", late=duration(data.late_s, texts)) if data.late_s else texts("late_zero")
     return ""
 
@@ -263,6 +266,10 @@ def _cost(cost: Cost | None, texts: Texts) -> str:
         return cost.amount
     said = texts("cost.grows", amount=cost.amount, rate=cost.rate)
     return texts("cost.most", cost=said, most=cost.most) if cost.most else said
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _given(value: Any) -> bool:

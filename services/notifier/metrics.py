@@ -37,7 +37,10 @@ class Metrics:
             registry=registry,
         )
         self.warnings = Counter(
-            "slawatch_warnings_total", "Warnings recorded: warning, at_risk, burning.", (*_WHAT, "type"), registry=registry
+            "slawatch_warnings_total",
+            "Warnings recorded: warning, at_risk, burning, overdue (a corrective action).",
+            (*_WHAT, "type"),
+            registry=registry,
         )
         self.notifications = Counter(
             "slawatch_notifications_total",
@@ -62,6 +65,12 @@ class Metrics:
         )
         self.open = Gauge("slawatch_open_breaches", "Breaches that are open now.", _WHAT, registry=registry)
         self.at_risk = Gauge("slawatch_clocks_at_risk", "Clocks and levels with a warning that still holds.", _WHAT, registry=registry)
+        self.credits = Gauge(
+            "slawatch_credits_estimated",
+            "What breaches recorded this month (UTC) cost by their penalties per breach and hour, in units of the currency: an estimate.",
+            ("vendor", "agreement", "currency"),
+            registry=registry,
+        )
         self.behind = Gauge(
             "slawatch_records_behind", "Records of a partition that were not read yet.", ("topic", "partition"), registry=registry
         )

@@ -20,7 +20,6 @@ from services.notifier.core import KNOWN_TYPES, Reason, Ruling
 from services.notifier.dispatch import Dispatcher
 from services.notifier.live import Change, Hub
 from services.notifier.metrics import Metrics
-from shared.ports.alerts import Text
 from shared.ports.deliveries import Outcome
 from shared.ports.ledger import Changes, Known, Ledger, LedgerRefused, LedgerUnavailable, Stated
 from shared.ports.log import GroupReader, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
@@ -179,10 +178,7 @@ class Pipeline:
                 continue
             break
         self._ledger_back()
-        texts = changes.texts | {
-            stated.id: Text(stated.body, stated.appended, changes.acknowledged.get(stated.breach_id, "")) for stated in changes.statements
-        }
-        self._dispatcher.dispatch(changes.deliveries, texts, lease_until, inhibited=changes.inhibited)
+        self._dispatcher.recorded(changes, lease_until)
         for ruling in rulings:
             self._tell(ruling)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from services.notifier.alerts import Desk
 from services.notifier.cases import RESPONDERS
@@ -116,15 +116,15 @@ class Rotas:
 
 # ---- the API
 
-Labels = dict[
-    Annotated[str, Field(min_length=1, max_length=100)], Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=50)]
-]
+Pattern = Annotated[str, Field(max_length=500)]
+Patterns = Annotated[list[Pattern], Field(max_length=50), BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+Labels = dict[Annotated[str, Field(min_length=1, max_length=100)], Patterns]
 
 
 class Wish(BaseModel):
     """A silence to be made."""
 
-    match: Labels = Field(description="label to texts of which it is one; * stands for any characters", min_length=1, max_length=20)
+    match: Labels = Field(description="label to texts of which it is one (or one text); * stands for any", min_length=1, max_length=20)
     but_not: Labels = Field(default_factory=dict, description="label to texts of which it is none", max_length=20)
     starts_at: AwareDatetime | None = Field(default=None, description="left out: now")
     ends_at: AwareDatetime

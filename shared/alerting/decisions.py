@@ -177,7 +177,7 @@ class Alerting:
     @staticmethod
     def _untold_and_over(group: Group, member: Member) -> bool:
         alert = member.alert
-        return alert.status == "closed" and not any(alert.breach_id in told.verdicts for told in group.told.values())
+        return alert.status in ("closed", "overdue") and not any(alert.breach_id in told.verdicts for told in group.told.values())
 
     def _recipients(self, steps: Sequence[Step], clock: _Clock) -> dict[str, int]:
         """Who the steps name at this instant, and the last step that does."""
@@ -219,9 +219,8 @@ class Alerting:
     @staticmethod
     def _ending(group: Group, told: Told, news: list[Member]) -> Why | None:
         """How it ended, if nothing of what the recipient was told of fires any more."""
-        if any(member.alert.firing for member in news) or any(
-            group.members[breach_id].alert.firing for breach_id in told.verdicts if breach_id in group.members
-        ):
+        shown = [*news, *(group.members[breach_id] for breach_id in told.verdicts if breach_id in group.members)]
+        if any(member.alert.firing or member.alert.status == "overdue" for member in shown):
             return None
         return "retracted" if all(member.alert.status == "retracted" for member in news) else "resolved"
 
@@ -270,7 +269,8 @@ class Alerting:
                 continue
             knowing = [told.verdicts[breach_id] for told in group.told.values() if breach_id in told.verdicts]
             withdrawn = member.alert.status == "retracted" and all(known == member.alert.verdict_id for known in knowing)
-            unheard = not knowing and (breach_id in held or clock.passed(member.since + route.group_wait))
+            waits = member.alert.status == "overdue"  # it is not over: held back or in quiet hours, it is told afterwards
+            unheard = not knowing and not waits and (breach_id in held or clock.passed(member.since + route.group_wait))
             if withdrawn or unheard or clock.passed(member.at + KEEP):
                 forgotten.append(breach_id)
         forget(group, forgotten)

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.alerting.terms import BREACH, Match, Route
 
-Status = Literal["warning", "open", "closed", "retracted", "cleared", "final"]
+Status = Literal["warning", "open", "closed", "retracted", "cleared", "final", "overdue"]
 Why = Literal["first", "update", "repeat", "resolved", "retracted", "escalation"]
 FIRING = ("warning", "open")
 
@@ -17,7 +17,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The newest word on one breach, or on the danger of one.
 
     `status`: warning (not broken yet), open, closed (done, late), retracted (disproved), cleared (the danger is over), final (no
-    more comes).
+    more comes), overdue (a corrective action is late: told once to whoever is first, and nobody is engaged after).
     `labels` always holds vendor, service, agreement, objective, severity, kind, type and case, and those of the objective.
     """
 
@@ -112,7 +112,7 @@ def new_group(route: Route, alert: Alert) -> Group:
 def put(group: Group, alert: Alert, now: int) -> None:
     """The newest word on an alert."""
     member = group.members.get(alert.breach_id)
-    over = {"cleared": ("warning",), "final": ("closed", "retracted")}.get(alert.status)
+    over = {"cleared": ("warning", "overdue"), "final": ("closed", "retracted")}.get(alert.status)
     if over is not None:
         if member is not None and member.alert.status in over:
             forget(group, [alert.breach_id])

@@ -8,6 +8,7 @@ import msgspec
 from shared.ports.casework import Facts
 from shared.ports.deliveries import DeliveryState
 from shared.ports.ledger import Actor, BreachRow
+from shared.sla.terms import Penalty
 
 
 class Change(NamedTuple):
@@ -73,8 +74,18 @@ class Cases(Protocol):
     async def corrections(self, *, vendor: str | None = None, limit: int) -> list[BreachRow]:
         """Cases with a corrective action that is not done, the first due first."""
 
+    async def overdue(self, now: int, limit: int) -> list[BreachRow]:
+        """Cases, not closed, whose corrective action was due by now and is not done, if nothing was stated of that since."""
+
+    async def cleared(self, now: int, limit: int) -> list[tuple[BreachRow, str]]:
+        """Cases of which it was last stated that the corrective action is overdue, which it is no longer, with that statement's id."""
+
     async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
         """Each vendor with a breach or risk in the ledger; figures over the last `days` days but `open`, `unacknowledged`, `at_risk`."""
+
+    async def credits(self, agreement: str, version: int, objective: str, penalty: Penalty, since: int) -> dict[str, float]:
+        """By vendor, what breaches of a promise cost that were opened since then, neither withdrawn nor excused, each by its penalty
+        per breach and per working hour late so far."""
 
     async def objectives(self, vendor: str, since: int) -> list[ObjectiveRow]:
         """The vendor's promises that were broken since then (ms), the most broken first."""

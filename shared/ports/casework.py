@@ -1,6 +1,6 @@
 """What people make of a breach, apart from what the log says of it. Instants are ms since 1970."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -51,3 +51,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | None = None
     owner: str | None = None
     work: Work = Work()
+
+
+CORRECTION: Final = "/correction"
+
+
+def correction_of(breach_id: str) -> str:
+    """Under what id the corrective action of a breach is told: an alert of its own beside the breach's."""
+    return breach_id + CORRECTION
+
+
+def breach_behind(alert_id: str) -> str:
+    """The breach whose page shows an alert: the one it is, or the one whose corrective action it speaks of."""
+    return alert_id.removesuffix(CORRECTION)

@@ -2,8 +2,16 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from shared.runtime.masking import masked
+
+
+def _mask(_logger: Any, _method: str, line: Any) -> str:
+    """Over the whole line, so that a secret is found wherever it stands: in a value, a list, an error's text."""
+    return masked(str(line))
 
 
 def configure(service: str, level: str) -> None:
@@ -16,7 +24,7 @@ def configure(service: str, level: str) -> None:
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(), _mask],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -26,7 +34,7 @@ def configure(service: str, level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer(), _mask],
         )
     )
     root = logging.getLogger()

@@ -711,6 +711,8 @@ class Engine:
         desk, events = case.desk, case.events
         rules, begin, end = desk.rulings[place]
         if rules is None or not begin <= event.time < end:
+            if event.type not in desk.promises[place].editions.types:
+                return None  # a book begins with the first event of which its promise speaks, and reads the earlier ones then
             return self._fold_one(event, case, place, None, arrival, None)
         act = rules.acts.get(event.type)
         if act is plain.START:
@@ -843,9 +845,9 @@ class Engine:
         first = FOREVER if desk.first is None else desk.first
         said: list[Statement] = []
         for promise in promises:
-            is_new = promise.key not in desk.books
-            book = self._party_book(desk, promise)
-            if is_new:
+            book = desk.books.get(promise.key)
+            if book is None:
+                book = self._party_book(desk, promise)
                 book.begin(now, lane.timers.arm)
             refused = len(book.excluded)
             said += book.take(event, case.events, first, now, lane.timers.arm, superseded)

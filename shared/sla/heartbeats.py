@@ -32,13 +32,13 @@ class HeartbeatRules(ObjectiveRules[Heartbeat]):
 
     def __init__(self, agreement: Agreement, objective: Heartbeat, calendars: dict[str, Calendar]) -> None:
         super().__init__(agreement, objective, calendars)
-        self._on = CompiledTrigger(objective.on)
+        self._on, self.types = CompiledTrigger(objective.on), frozenset(objective.on.on)
         self.grid = Dues(agreement, objective, self.calendar, self.zone)
         self.reads_case = self.when is not None or objective.on.when is not None
 
     def is_beat(self, event: Evidence, data: Data) -> bool:
         """Whether the event is what was due."""
-        return event.type in self.objective.on.on and self.holds(self._on, event, data)
+        return event.type in self.types and self.holds(self._on, event, data)
 
 
 class Beat(NamedTuple):

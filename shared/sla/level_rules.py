@@ -28,7 +28,7 @@ class LevelRules(ObjectiveRules[Level]):
         self.aggregate = objective.aggregate if isinstance(objective, Aggregate) else None
         events = objective.of if isinstance(objective, Ratio | Aggregate) and isinstance(objective.of, EventsOf) else None
         self._events = None if events is None else CompiledTrigger(events.events)
-        self._types = frozenset(() if events is None else events.events.on)
+        self._counted = frozenset(() if events is None else events.events.on)
         self._good = None if events is None or events.good is None else question(events.good)
         field = objective.field if isinstance(objective, Aggregate) else None
         self._field = None if field is None else finder(field)
@@ -41,7 +41,7 @@ class LevelRules(ObjectiveRules[Level]):
                 (Role.STOP, True, objective.exclude_to),
             ):
                 self._add_role(role, excludes, trigger)
-
+        self.types = self._counted | self.roles.keys()
         self.reads_case = self.when is not None or bool(self.roles) or (events is not None and events.events.when is not None)
         """Whether the case's merged data matter, and so the order of its evidence."""
 
@@ -57,7 +57,7 @@ class LevelRules(ObjectiveRules[Level]):
 
     def mark(self, event: Evidence, data: Data) -> bool | Number | None:
         """What an event counts for: good or not, or a number; None: it does not count."""
-        if event.type not in self._types or self._events is None or not self.holds(self._events, event, data):
+        if event.type not in self._counted or self._events is None or not self.holds(self._events, event, data):
             return None
         if self._good is not None:
             return self._good(event, event.data)

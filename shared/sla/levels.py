@@ -142,10 +142,11 @@ class LevelBook(ABC):
         """
         moved = self._begin_at(first, now, schedule)
         self._reach(event.time, now, schedule)
-        if superseded is None:
-            touched = self.meter.fold(event, self._counted(event.case, events))
-        else:
+        touched: Touched = []
+        if superseded is not None:
             touched = self.meter.refold(superseded.case, self._counted(superseded.case, events))
+        elif event.type in self.timetable.editions.types or self.meter.follows(event.case):
+            touched = self.meter.fold(event, self._counted(event.case, events))
         if not touched and not moved:
             return []
         refused = self._refused(touched, event, event.time if superseded is None else min(event.time, superseded.time), now)

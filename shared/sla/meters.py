@@ -57,6 +57,10 @@ class Meter(Protocol):
         """Take one more piece of evidence; `events` is all of its case's, this one included."""
         ...
 
+    def follows(self, case: str) -> bool:
+        """Whether it is to be told of all evidence of a case; of others it is told from the first of which the objective speaks."""
+        ...
+
     def refold(self, case: str, events: Sequence[Evidence]) -> Touched:
         """Take a case's evidence anew."""
         ...
@@ -129,6 +133,9 @@ class MarkMeter:
             return []
         self._cases.setdefault(event.case, {})[event.key] = mark
         return [self._put(event.key, mark)]
+
+    def follows(self, case: str) -> bool:
+        return case in self._stories
 
     def refold(self, case: str, events: Sequence[Evidence]) -> Touched:
         story = self._stories[case] = Story()
@@ -299,6 +306,9 @@ class DowntimeMeter:
         for excludes in (False, True):
             self._note_open(event.case, case, excludes)
         return touched
+
+    def follows(self, case: str) -> bool:
+        return case in self._cases
 
     def refold(self, name: str, events: Sequence[Evidence]) -> Touched:
         before, case = self._cases.get(name, _CaseSpells()), _CaseSpells()

@@ -167,6 +167,7 @@ class DeadlineRules:
             compiled = CompiledTrigger(trigger)
             for event_type in trigger.on:
                 self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
+        self.types = frozenset(self.roles)
         self.acts = {event_type: self._act(does) for event_type, does in self.roles.items()}
 
     def _act(self, does: tuple[tuple[Role, CompiledTrigger], ...]) -> Act:
@@ -226,6 +227,10 @@ class Ruling(Protocol):
     @property
     def version(self) -> int: ...
 
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of the events that it speaks of: all others do nothing by themselves, but tell more of their case."""
+
 
 class ObjectiveRules(Generic[AnyKind]):
     """What the rules of all kinds but deadlines share."""
@@ -233,6 +238,7 @@ class ObjectiveRules(Generic[AnyKind]):
     def __init__(self, agreement: Agreement, objective: AnyKind, calendars: dict[str, Calendar]) -> None:
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
+        self.types = frozenset[str]()
         self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
         self.when: Question | None = None if objective.when is None else question(objective.when)
 
@@ -280,6 +286,7 @@ class Editions(Generic[R]):
 
     def __init__(self) -> None:
         self._editions: list[Edition[R]] = []
+        self.types = frozenset[str]()  # of the events that any version speaks of
         self.moves: list[Move[R]] = []  # in order of time
         self.size = 0  # counts up with every addition
 
@@ -291,6 +298,7 @@ class Editions(Generic[R]):
         kept = [e for e in self._editions if e.rules.version != agreement.version or e.ordinal < ordinal]
         added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
         self._editions = sorted([*kept, added], key=lambda edition: edition.rules.version)
+        self.types |= rules.types
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self.size += 1

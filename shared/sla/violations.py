@@ -22,12 +22,12 @@ class ViolationRules(ObjectiveRules[Violation]):
 
     def __init__(self, agreement: Agreement, objective: Violation, calendars: dict[str, Calendar]) -> None:
         super().__init__(agreement, objective, calendars)
-        self._on = CompiledTrigger(objective.on)
+        self._on, self.types = CompiledTrigger(objective.on), frozenset(objective.on.on)
         self._unless = question(objective.unless)
 
     def is_violated(self, event: Evidence, data: Data) -> bool:
         """Whether the event is one to be tested and fails. An unknown test changes nothing."""
-        return event.type in self.objective.on.on and self.holds(self._on, event, data) and self._unless(event, event.data) is False
+        return event.type in self.types and self.holds(self._on, event, data) and self._unless(event, event.data) is False
 
 
 class _Found:

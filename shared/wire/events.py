@@ -20,6 +20,7 @@ REQUIRED: Final = ("id", "source", "type", "subject", "time", "vendor", "service
 _KNOWN: Final = frozenset((*REQUIRED, "specversion", "data", "datacontenttype", "sequence", "replaces", ROLE_ATTRIBUTE))
 _ROLES: Final = frozenset(get_args(Role))
 _BRACE: Final = ord("{")
+_JSON: Final = "application/json"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
 
@@ -67,6 +68,8 @@ def decode(value: bytes) -> Evidence:
     if not kind or (content and content[0] != _BRACE):
         return _decode_at_length(value)
     event.source, event.type, event.content, event.extra = intern(event.source), kind, content, None  # type: ignore[assignment]  # as said
+    if event.datacontenttype == _JSON:
+        event.datacontenttype = _JSON  # one text for all
     return event
 
 

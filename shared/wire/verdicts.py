@@ -13,6 +13,7 @@ BREACH_TYPES: Final = tuple(
 )
 CLOCK_TYPES: Final = tuple(f"slawatch.clock.{name}" for name in ("warning", "met", "cancelled"))
 LEVEL_TYPES: Final = tuple(f"slawatch.level.{name}" for name in ("at_risk", "met", "no_data", "burning"))
+CORRECTION_TYPES: Final = ("slawatch.correction.overdue", "slawatch.correction.cleared")  # the notifier's own: never on the topic
 
 
 class VerdictData(msgspec.Struct, kw_only=True):
@@ -51,6 +52,8 @@ class VerdictData(msgspec.Struct, kw_only=True):
     value: Any | msgspec.UnsetType = msgspec.UNSET
     target: Any | msgspec.UnsetType = msgspec.UNSET
     approximate: bool | msgspec.UnsetType = msgspec.UNSET  # a percentile from a sketch
+    action: str | msgspec.UnsetType = msgspec.UNSET  # corrections: what was to be done
+    owner: str | msgspec.UnsetType | None = msgspec.UNSET  # corrections: whose case it is
 
 
 class Verdict(msgspec.Struct, kw_only=True):

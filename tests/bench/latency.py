@@ -21,6 +21,7 @@ VENDORS = 60
 STANDING_S = 864_000
 LEAD_S = 5  # from opening a probe until it is due
 SLICE_S = 0.02
+OPEN_S = 1  # how long a passing case is open
 AGREEMENT = """
 apiVersion: slawatch/v1
 kind: Agreement
@@ -74,9 +75,11 @@ class _Feed:
         begin, probes = time.time(), 0
         while (passed := time.time() - begin) < seconds:
             while self._sent < passed * self._rate:
-                pair, vendor = self._sent // 2, f"v{self._sent // 2 % VENDORS:03d}"
-                kind = "case.resolved" if self._sent % 2 else "case.opened"
-                self._send(event(kind, f"passing-{self._rate}-{pair}", vendor, '{"probe":"none","priority":"P4"}', time.time()))
+                resolves = self._sent % 2 == 1
+                pair = self._sent // 2 - (self._rate * OPEN_S // 2 if resolves else 0)
+                if pair >= 0:
+                    kind, vendor = "case.resolved" if resolves else "case.opened", f"v{pair % VENDORS:03d}"
+                    self._send(event(kind, f"passing-{self._rate}-{pair}", vendor, '{"probe":"none","priority":"P4"}', time.time()))
                 self._sent += 1
             while probes < passed * PROBES_A_SECOND:
                 vendor, name = f"v{probes % VENDORS:03d}", f"probe-{self._rate}-{probes}"

@@ -9,38 +9,22 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from shared.adapters.system_time import SystemTime
 from shared.runtime.credentials import parse
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND, format_instant, parse_instant
 from shared.wire.verdicts import Verdict
+from tests.integration.console_kit import needs_browser, signed_in
 from tests.integration.notifier_kit import PROJECT, Notifier, free_port, notifier, receiver, verdict
-from tests.integration.test_notifier_page import ARGUMENTS, CHROMIUM, signed_in
 
 PASSWORD = "correct horse battery"
-needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
 NOW = SystemTime().wall
-
-
-@pytest.fixture
-async def running(kafka: str, database_url: str, unique: str, tmp_path: Path) -> AsyncIterator[Notifier]:
-    async with notifier(kafka, database_url, unique, tmp_path) as it:
-        yield it
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        it = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield it
-        await it.close()
 
 
 async def stated(it: Notifier, number: int = 1) -> list[str]:
@@ -82,6 +66,10 @@ async def test_a_case_from_acknowledgement_to_closure_with_its_audit_trail(runni
     assert [line["type"] for line in timeline] == ["acknowledge", "assign", "correct", "correct", "close"]
     assert timeline[1]["changes"] == {"owner": [None, "Bo"], "priority": [None, "P2"], "category": [None, "staffing"]}
     assert {line["by"] for line in timeline} == {"Ann the responder"}
+    entered = await running.client.post("/login", data={"token": running.tokens["responder"]}, headers={"origin": running.url})
+    page = await running.client.get(f"/parts/breaches/{it}", headers={"cookie": entered.headers["set-cookie"].partition(";")[0]})
+    assert page.status_code == 200
+    assert page.text.count("hire two") == 3, "in the file, and in the timeline as it was planned and as it was done"
 
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     try:
@@ -163,7 +151,7 @@ async def test_wrong_bodies_are_said_precisely(running: Notifier) -> None:
 # ---- who may see and do (reliability.md, row 23)
 
 
-async def test_fault_23_another_tenants_data_is_404_what_is_forged_401_both_audited_never_500(running: Notifier) -> None:
+async def test_row_23_another_tenants_data_is_404_what_is_forged_401_both_audited_never_500(running: Notifier) -> None:
     await running.say(verdict("opened", "secret", vendor="other", revision=0), verdict("opened", revision=0))
     ids = {b["vendor"]: b["breach_id"] for b in [await running.get(f"/v1/breaches/{id_}") for id_ in await stated(running, 2)]}
     foreign, client = ids["other"], running.client

@@ -1,46 +1,15 @@
 """The console in a real browser: a breach arrives live, acknowledging works and all see it, nothing a vendor writes runs."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from shared.adapters.system_time import SystemTime
 from shared.sla.instants import MINUTE
-from tests.integration.notifier_kit import Notifier, notifier, verdict
+from tests.integration.console_kit import needs_browser, signed_in
+from tests.integration.notifier_kit import Notifier, verdict
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
-
-
-@pytest.fixture
-async def running(kafka: str, database_url: str, unique: str, tmp_path: Path) -> AsyncIterator[Notifier]:
-    async with notifier(kafka, database_url, unique, tmp_path) as it:
-        yield it
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        it = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield it
-        await it.close()
-
-
-async def signed_in(browser: Browser, running: Notifier, token: str, complaints: list[str]) -> Page:
-    """A page that is live; what the browser complains of (scripts refused, errors) goes to `complaints`."""
-    context = await browser.new_context(timezone_id="Asia/Shanghai")
-    page = await context.new_page()
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda wrong: complaints.append(str(wrong)))
-    await page.goto(f"{running.url}/login#{running.tokens[token]}")
-    await page.wait_for_selector('body[data-live="on"]')
-    assert running.tokens[token] not in page.url
-    return page
+pytestmark = needs_browser
 
 
 async def test_a_breach_arrives_live_and_one_persons_acknowledgement_is_seen_by_all(running: Notifier, browser: Browser) -> None:

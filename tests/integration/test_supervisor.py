@@ -1,6 +1,7 @@
 """`slawatch up` as the person at the terminal sees it, and how a child that ends is started again."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -24,8 +25,34 @@ def variables(home: Path) -> dict[str, str]:
     return {"SLAWATCH_HOME": str(home)} | {f"SLAWATCH_{name.upper()}_PORT": str(port) for name, port in zip(SERVES, ports, strict=True)}
 
 
-async def test_up_serves_mends_a_killed_service_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    env = {**os.environ, **variables(tmp_path)}
+GRAFANA = """#!/bin/sh
+env | grep ^GF_ > "$STUBS/starting"
+mv "$STUBS/starting" "$STUBS/started"
+exec sleep 600
+"""
+
+
+def with_grafana(folder: Path) -> dict[str, str]:
+    """Programs that note how they are started, in front of everything on PATH."""
+    for name in ("grafana-server", "prometheus"):
+        program = folder / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(GRAFANA if name == "grafana-server" else "#!/bin/sh\nexec sleep 600\n")
+        program.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "STUBS": str(folder)}
+
+
+def dashboards_given_to(folder: Path) -> set[str]:
+    """Files in the folder that the Grafana was told to take its dashboards from."""
+    words = (folder / "started").read_text()
+    provisioned = next(line.partition("=")[2] for line in words.splitlines() if line.startswith("GF_PATHS_PROVISIONING="))
+    [provider] = json.loads((Path(provisioned) / "dashboards" / "slawatch.yaml").read_text())["providers"]
+    return {path.name for path in Path(provider["options"]["path"]).iterdir()}
+
+
+async def test_up_serves_mends_a_killed_service_sets_up_a_grafana_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    stubs = tmp_path / "bin"
+    env = {**os.environ, **variables(tmp_path), **with_grafana(stubs)}
     command = [sys.executable, "-m", "shared.cli", "up", "--no-demo"]
     up = await asyncio.create_subprocess_exec(*command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert up.stdout is not None
@@ -41,6 +68,9 @@ async def test_up_serves_mends_a_killed_service_and_leaves_nothing_behind(tmp_pa
 
     async with asyncio.timeout(90):
         await until("Ctrl-C stops everything")
+        assert "http://127.0.0.1:" in await until("Grafana ")
+        assert wait_until((stubs / "started").exists, 10)
+        assert {"overview.json", "vendor.json"} <= dashboards_given_to(stubs)
         found = running_stack(tmp_path)
         assert found is not None
         assert set(found.services) == set(SERVES)

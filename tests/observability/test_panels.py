@@ -24,6 +24,7 @@ from shared.ports.log import Entry
 from shared.runtime.settings import load
 from tests.acceptance.installation import SERVICES, Event, Installation, free_port, installed
 from tests.acceptance.receiver import Receiver
+from tests.observability.section_8 import missing
 from tests.observability.watchers import Watcher, alertmanager, prometheus, promtool, tool
 
 SECONDS = 120  # the simulator's first minute is always the same; by the end of it all has been said
@@ -139,9 +140,10 @@ async def everything_shows(watcher: Watcher) -> None:
 
 
 async def the_pages_are_clean(installation: Installation) -> None:
-    """`promtool check metrics`, and no series with a case in it."""
-    for name in SERVICES:
-        text = (await installation.http.get(installation.url(name, "/metrics"))).text
+    """`promtool check metrics`, no series with a case in it, and every metric that interfaces.md asks for."""
+    pages = {name: (await installation.http.get(installation.url(name, "/metrics"))).text for name in SERVICES}
+    assert missing(pages) == []
+    for name, text in pages.items():
         done = promtool("check", "metrics", given=text)
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         assert not re.search(r'"(INC|PKG|RUN|QRY|OUT|SET|SPILL)-', text)

@@ -14,6 +14,7 @@ from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
 from shared.ports.time import TimeSource
 from shared.sla.instants import DAY, HOUR, MINUTE, format_instant, parse_instant
+from shared.wire.verdicts import CORRECTION_TYPES
 
 PATH: Final = "/api/v2/alerts"
 RESEND: Final = MINUTE  # Alertmanager forgets alerts when it restarts
@@ -62,7 +63,7 @@ class Alertmanager:
     def _alert(self, notice: Notice, message: Message) -> dict[str, Any]:
         data, words, now = message.verdict.data, message.words(self._texts), self._time.wall()
         one = notice._replace(messages=(message,), bodies=notice.bodies[:1], total=1)
-        name = "SlawatchTest" if notice.reason == "test" else "SlawatchWarning" if message.warning else "SlawatchBreach"
+        name = _name(notice, message)
         labels = {
             "alertname": name,
             "breach_id": data.breach_id,
@@ -94,4 +95,12 @@ class Alertmanager:
             return now
         if notice.reason == "test":
             return now + MINUTE
-        return now + (WARNING_FOR if message.warning else OPEN_FOR)
+        return now + (WARNING_FOR if message.warning and message.verdict.type not in CORRECTION_TYPES else OPEN_FOR)
+
+
+def _name(notice: Notice, message: Message) -> str:
+    if notice.reason == "test":
+        return "SlawatchTest"
+    if message.verdict.type in CORRECTION_TYPES:
+        return "SlawatchCorrection"
+    return "SlawatchWarning" if message.warning else "SlawatchBreach"

@@ -7,16 +7,18 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
 from shared.adapters.postgres.guarding import clean, guarded
-from shared.adapters.postgres.ledger_tables import breach_actions, breaches, deliveries, risks
+from shared.adapters.postgres.ledger_tables import CORRECTING, breach_actions, breaches, deliveries, risks, verdicts
 from shared.ports.cases import Decide, ObjectiveRow, SentRow, VendorRow
-from shared.ports.casework import Facts, Work
+from shared.ports.casework import CORRECTION, Facts, Work
 from shared.ports.deliveries import DeliveryState
 from shared.ports.ledger import Actor, BreachRow
 from shared.sla.instants import DAY
+from shared.sla.terms import Money, Penalty
 
 _COUNT: Final = sa.func.count()
 _OPEN: Final = breaches.c.standing == "open"
@@ -32,6 +34,10 @@ def _values(facts: Facts) -> dict[str, Any]:
     names = {name: None if value is None else clean(value) for name, value in (("category", facts.category), ("owner", facts.owner))}
     rest = {"stage": facts.stage, "priority": facts.priority, "work": facts.work, "correction_due": _open_correction(facts.work)}
     return names | rest
+
+
+def _amount(money: Money | None) -> float:
+    return float(money.amount) if money is not None else 0.0
 
 
 class PostgresCases:
@@ -71,6 +77,33 @@ class PostgresCases:
         async with self._transaction() as connection:
             return [breach_of(row) for row in await connection.execute(query)]
 
+    async def overdue(self, now: int, limit: int) -> list[BreachRow]:
+        since = sa.select(sa.literal(1)).where(
+            verdicts.c.breach_id == breaches.c.breach_id + CORRECTION, CORRECTING, verdicts.c.decided_at >= breaches.c.correction_due
+        )
+        late = sa.select(*BREACH_COLUMNS).where(breaches.c.correction_due <= now, breaches.c.status != "closed", ~since.exists())
+        async with self._transaction() as connection:
+            return [breach_of(row) for row in await connection.execute(late.order_by(breaches.c.correction_due).limit(limit))]
+
+    async def cleared(self, now: int, limit: int) -> list[tuple[BreachRow, str]]:
+        newest = (
+            sa.select(verdicts.c.breach_id, verdicts.c.id, verdicts.c.type)
+            .ext(distinct_on(verdicts.c.breach_id))
+            .where(CORRECTING)
+            .order_by(verdicts.c.breach_id, verdicts.c.decided_at.desc(), verdicts.c.appended.desc())
+            .subquery()
+        )
+        due = breaches.c.correction_due
+        query = (
+            sa.select(newest.c.id.label("stated"), *BREACH_COLUMNS)
+            .join(breaches, breaches.c.breach_id + CORRECTION == newest.c.breach_id)
+            .where(newest.c.type == "slawatch.correction.overdue", sa.or_(due.is_(None), due > now, breaches.c.status == "closed"))
+            .limit(limit)
+        )
+        async with self._transaction() as connection:
+            rows = (await connection.execute(query)).mappings()
+            return [(BreachRow(**{name: row[name] for name in BreachRow.__struct_fields__}), row["stated"]) for row in rows]
+
     async def vendors(self, now: int, days: int, vendor: str | None = None) -> list[VendorRow]:
         today = now // DAY
         first = today - days + 1
@@ -102,6 +135,22 @@ class PostgresCases:
             for name in sorted({*daily, *open_, *at_risk})
         ]
 
+    async def credits(self, agreement: str, version: int, objective: str, penalty: Penalty, since: int) -> dict[str, float]:
+        hours = sa.func.coalesce(breaches.c.late_s, 0) / 3_600
+        if penalty.per_started_hour:
+            hours = sa.func.ceil(hours)
+        cost = _amount(penalty.per_breach) + _amount(penalty.per_hour_late) * hours
+        if penalty.at_most is not None:
+            cost = sa.func.least(cost, _amount(penalty.at_most))
+        query = (
+            sa.select(breaches.c.vendor, sa.func.sum(cost))
+            .where(breaches.c.agreement == clean(agreement), breaches.c.version == version, breaches.c.objective == clean(objective))
+            .where(breaches.c.opened_at >= since, ~_WITHDRAWN, breaches.c.stage != "excused")
+            .group_by(breaches.c.vendor)
+        )
+        async with self._transaction() as connection:
+            return {vendor: float(total) for vendor, total in await connection.execute(query)}
+
     async def objectives(self, vendor: str, since: int) -> list[ObjectiveRow]:
         promise = (breaches.c.agreement, breaches.c.objective, breaches.c.service)
         query = (
@@ -115,8 +164,11 @@ class PostgresCases:
             return [ObjectiveRow(**dict(zip(names, row, strict=True))) for row in await connection.execute(query)]
 
     async def sent(self, *, channel: str | None, state: DeliveryState | None, limit: int) -> list[SentRow]:
-        columns = [(breaches if name in ("vendor", "objective", "case") else deliveries).c[name] for name in SentRow.__struct_fields__]
-        query = sa.select(*columns).select_from(deliveries.outerjoin(breaches, breaches.c.breach_id == deliveries.c.breach_id)).limit(limit)
+        of_breaches = ("vendor", "objective", "case")
+        columns = [(breaches if name in of_breaches else deliveries).c[name] for name in SentRow.__struct_fields__ if name != "breach_id"]
+        shown = sa.func.coalesce(breaches.c.breach_id, deliveries.c.breach_id).label("breach_id")
+        behind = sa.func.regexp_replace(deliveries.c.breach_id, f"{CORRECTION}$", "")
+        query = sa.select(shown, *columns).select_from(deliveries.outerjoin(breaches, breaches.c.breach_id == behind)).limit(limit)
         if channel is not None:
             query = query.where(deliveries.c.channel == clean(channel))
         waiting = query.where(deliveries.c.state == "pending").order_by(deliveries.c.next_attempt_at)

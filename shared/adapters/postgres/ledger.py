@@ -23,6 +23,7 @@ from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
 from shared.adapters.postgres.columns import upsert
 from shared.adapters.postgres.guarding import clean, guarded
 from shared.adapters.postgres.ledger_tables import breach_actions, breaches, deliveries, disabled_channels, risks, verdicts
+from shared.ports.casework import correction_of
 from shared.ports.deliveries import Claimed, DeliveryRow, Outcome
 from shared.ports.ledger import (
     Action,
@@ -221,14 +222,15 @@ class PostgresLedger:
             row = (await connection.execute(query)).one_or_none()
             if row is None:
                 return None
+            names = (row.breach_id, correction_of(row.breach_id))
             said = await connection.execute(
                 sa.select(*(verdicts.c[name] for name in StatementRow._fields))
-                .where(verdicts.c.breach_id == row.breach_id)
+                .where(verdicts.c.breach_id.in_(names))
                 .order_by(verdicts.c.decided_at, verdicts.c.revision.nulls_first(), verdicts.c.partition, verdicts.c.offset)
             )
             together = sa.select(told.c.verdict_id, *_DELIVERY_COLUMNS).join(deliveries, deliveries.c.notice == told.c.notice)
-            alone = sa.select(deliveries.c.verdicts[1], *_DELIVERY_COLUMNS).where(deliveries.c.breach_id == row.breach_id)
-            sent = await connection.execute(sa.union_all(alone, together.where(told.c.breach_id == row.breach_id)))
+            alone = sa.select(deliveries.c.verdicts[1], *_DELIVERY_COLUMNS).where(deliveries.c.breach_id.in_(names))
+            sent = await connection.execute(sa.union_all(alone, together.where(told.c.breach_id.in_(names))))
             rows = sorted((DeliveryRow(*each) for each in sent), key=lambda each: (each.settled_at or FOREVER, each.channel))
             done = await connection.execute(
                 sa.select(*(breach_actions.c[name] for name in ActionRow._fields))

@@ -9,6 +9,7 @@ from shared.adapters.postgres.database import metadata
 
 # the statements that take a revision of their own: all that begin with slawatch.breach. but these two, which repeat the last
 STATING = sa.text("type LIKE 'slawatch.breach.%' AND type NOT IN ('slawatch.breach.contested', 'slawatch.breach.final')")
+CORRECTING = sa.text("type LIKE 'slawatch.correction.%'")
 OPEN = sa.text("standing = 'open'")
 PENDING = sa.text("state = 'pending'")
 
@@ -25,6 +26,7 @@ verdicts = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
     sa.Column("body", sa.Text, nullable=False, comment="the verdict as it stood on the topic"),
     sa.Index("ix_verdicts_breach", "breach_id", "decided_at"),
+    sa.Index("ix_verdicts_correction", "breach_id", "decided_at", postgresql_where=CORRECTING),
     sa.Index("uq_verdicts_breach_revision", "breach_id", "revision", unique=True, postgresql_where=STATING),
 )
 

@@ -399,3 +399,41 @@ route: {escalation: e, group_by: vendor, group_wait: 0s, group_interval: 1m}
         (30, "receiver/chat", ("c",)),
         (45, "receiver/boss", ("c",)),
     ]
+
+
+# ---- corrective actions that are late
+
+
+def test_a_late_corrective_action_is_told_once_to_the_first_step_and_goes_no_further() -> None:
+    it = Timeline(PAGED, "2026-03-02T10:00:00Z")
+    it.overdue(0, "a/correction")
+    it.met(60, "a/correction")
+    it.until(24 * 60)
+    assert who(it) == [(0, "ann", "first")], "nobody else is engaged, nothing is repeated, its end wakes nobody"
+    assert not it.groups
+
+
+def test_a_late_corrective_action_waits_for_silences_mute_times_and_quiet_hours_and_is_not_lost() -> None:
+    silenced = Timeline("route: {receiver: chat}")
+    silenced.silenced(0, 60, case="a")
+    silenced.overdue(1, "a", case="a")
+    silenced.until(120)
+    muted = Timeline(MUTED, "2026-03-02T23:00:00Z")
+    muted.overdue(0, "a")
+    muted.until(24 * 60)
+    quiet = Timeline(PAGED, "2026-03-02T23:00:00Z")
+    quiet.overdue(0, "a", severity="ticket")
+    quiet.until(24 * 60)
+    assert [who(it) for it in (silenced, muted, quiet)] == [[(60, "chat", "first")], [(420, "chat", "first")], [(480, "ann", "first")]]
+
+
+def test_a_corrective_action_that_was_put_off_and_is_late_again_is_news_and_inhibits_nothing() -> None:
+    it = Timeline("inhibit: [{source: {type: breach}, target: {objective: other}}]\nroute: {receiver: chat, group_by: [vendor]}")
+    it.overdue(0, "a/correction")
+    it.opened(1, "b", objective="other")
+    it.overdue(10, "a/correction")
+    it.closed(11, "b")
+    it.until(60)
+    assert {(heard.cases, heard.why) for heard in it.heard} >= {(("a/correction",), "first"), (("a/correction",), "update")}
+    assert "resolved" not in {heard.why for heard in it.heard}, "the corrective action is late still"
+    assert "b" in {case for heard in it.heard for case in heard.cases}

@@ -77,6 +77,10 @@ class Timeline:
     def final(self, minute: float, *cases: str) -> None:
         self._say(minute, "final", cases, {})
 
+    def overdue(self, minute: float, *cases: str, **labels: str) -> None:
+        """Their corrective actions: alerts of their own, with the labels of a breach."""
+        self._say(minute, "overdue", cases, labels)
+
     def met(self, minute: float, *cases: str) -> None:
         self._say(minute, "cleared", cases, {})
 

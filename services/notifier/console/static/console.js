@@ -43,7 +43,8 @@
     }
     for (const svg of root.querySelectorAll("svg[data-step]")) {
       axis(svg);
-      svg.parentElement.scrollLeft = svg.parentElement.scrollWidth; // on a phone, what happened last is in sight
+      const due = svg.querySelector("line.corner.due"), box = svg.parentElement; // on a phone, the due instant is in the middle
+      box.scrollLeft = (due ? due.getAttribute("x1") / 1000 : 1) * box.scrollWidth - box.clientWidth / 2;
     }
     for (const field of root.querySelectorAll("input[data-zone]")) field.value = zone;
     for (const field of root.querySelectorAll("input[data-value]")) {
