@@ -168,14 +168,14 @@ class ClockBook:
             self.fold.take(event)
             self._follow(now)
         else:
-            self._refold(events, now)
+            self._refold(events, now, event)
         verdict = self._correction_refused(event, superseded, now)
         if verdict is None:
             return self._settle(now, schedule, (event.id,))
         self.excluded.add(event.key)
         if superseded is not None and superseded.key not in self.excluded:
             self.kept += (superseded,)
-        self._refold(events, now)
+        self._refold(events, now, event)
         return verdict + self._settle(now, schedule)
 
     def renew(self, events: list[Evidence], now: Moment, schedule: Schedule) -> list[Statement]:
@@ -183,8 +183,8 @@ class ClockBook:
         self._refold(events, now)
         return self._settle(now, schedule)
 
-    def _refold(self, events: list[Evidence], now: Moment) -> None:
-        self.fold.refold([*self.kept, *(e for e in events if e.key not in self.excluded)] if self.excluded else events)
+    def _refold(self, events: list[Evidence], now: Moment, new: Evidence | None = None) -> None:
+        self.fold.refold([*self.kept, *(e for e in events if e.key not in self.excluded)] if self.excluded else events, new)
         self._follow(now)
 
     def _follow(self, now: Moment) -> None:

@@ -472,11 +472,15 @@ class ClockFold:
         """Whether an event comes after all that was folded, so that `take` is enough."""
         return self.last is None or event.time > self.last
 
-    def refold(self, events: list[Evidence]) -> None:
-        """Fold evidence, in any order, from the start."""
+    def refold(self, events: list[Evidence], new: Evidence | None = None) -> None:
+        """Fold evidence, in any order, from the start. `new`: that of it which was not folded before."""
         self.cycles, self.data, self.last = [], {}, None
-        for event in in_order(events, self._rank):
-            self.take(event)
+        unknown = self.editions.unknown
+        with unknown.again(None):
+            ordered = in_order(events, self._rank)
+        with unknown.again(new):
+            for event in ordered:
+                self.take(event)
 
     def _rank(self, event: Evidence) -> Role:
         rules = self.editions.in_force(event) or self.editions.newest()

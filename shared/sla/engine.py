@@ -256,6 +256,15 @@ class Engine:
         return Counter(events_read=self._read, duplicates=self._duplicates, quarantined=self._quarantined, late=self._late)
 
     @property
+    def unknown(self) -> Counter[tuple[str, str]]:
+        """By (agreement, objective): events of which a condition of it could not tell, since this engine was made."""
+        found: Counter[tuple[str, str]] = Counter()
+        for promise in self.promises.values():
+            if promise.editions.unknown.count:
+                found[promise.agreement, promise.name] += promise.editions.unknown.count
+        return found
+
+    @property
     def tallies(self) -> tuple[int, ...]:
         """The counts as they stand in a checkpoint."""
         return self._read, self._duplicates, self._quarantined, self._late

@@ -21,7 +21,7 @@ from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant
 from shared.sla.level_rules import Story, read_next
 from shared.sla.recurring import Dues
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, in_order
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Unknown, in_order
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, Heartbeat
 from shared.sla.windows import Span, Timetable
@@ -30,9 +30,9 @@ from shared.sla.windows import Span, Timetable
 class HeartbeatRules(ObjectiveRules[Heartbeat]):
     """A heartbeat objective under one version of its agreement, compiled."""
 
-    def __init__(self, agreement: Agreement, objective: Heartbeat, calendars: dict[str, Calendar]) -> None:
-        super().__init__(agreement, objective, calendars)
-        self._on, self.types = CompiledTrigger(objective.on), frozenset(objective.on.on)
+    def __init__(self, agreement: Agreement, objective: Heartbeat, calendars: dict[str, Calendar], unknown: Unknown) -> None:
+        super().__init__(agreement, objective, calendars, unknown)
+        self._on, self.types = CompiledTrigger(objective.on, unknown), frozenset(objective.on.on)
         self.grid = Dues(agreement, objective, self.calendar, self.zone)
         self.reads_case = self.when is not None or objective.on.when is not None
 
@@ -184,13 +184,13 @@ class HeartbeatBook:
             touched |= self._begin_at(max(first, self._floor()))
         case = event.case if superseded is None else superseded.case
         counted = self._counted(case, events)
-        touched |= self._fold(event, counted) if superseded is None else self._refold(case, counted)
+        touched |= self._fold(event, counted) if superseded is None else self._refold(case, counted, event)
         refused = self._refused(touched, event, event.time if superseded is None else min(event.time, superseded.time), now)
         if refused is not None:
             self.excluded.add(event.key)
             if superseded is not None:
                 self.kept += (superseded,)
-            touched |= self._refold(case, self._counted(case, events))
+            touched |= self._refold(case, self._counted(case, events), event)
         return (refused or []) + self._settle(touched, now, schedule)
 
     def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:
@@ -231,7 +231,7 @@ class HeartbeatBook:
         if any(edition.rules.reads_case for edition in self._timetable.editions):
             read = read_next(self._stories, event, events)
             if read is None:
-                return self._refold(event.case, events)
+                return self._refold(event.case, events, event)
             data = read
         else:
             data = event.data
@@ -242,9 +242,10 @@ class HeartbeatBook:
         insort(self._beats, beat)
         return self._recount(beat.time)
 
-    def _refold(self, case: str, events: Sequence[Evidence]) -> set[int]:
+    def _refold(self, case: str, events: Sequence[Evidence], new: Evidence) -> set[int]:
         story = self._stories[case] = Story()
-        after = {e.key: Beat(e.time, e.source, e.id) for e in in_order(events, lambda _: NO_ROLE) if self._is_beat(e, story.read(e))}
+        with self._timetable.editions.unknown.again(new):
+            after = {e.key: Beat(e.time, e.source, e.id) for e in in_order(events, lambda _: NO_ROLE) if self._is_beat(e, story.read(e))}
         before = self._cases.get(case, {})
         self._cases[case] = after
         touched = set[int]()

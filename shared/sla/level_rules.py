@@ -8,8 +8,8 @@ from typing import Final
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.measures import Goal, Measured, Number, number_of
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role, finder, question
-from shared.sla.terms import Aggregate, Agreement, Availability, BurnPair, EventsOf, Level, ObjectiveOf, Ratio, Trigger
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role, Unknown, finder, question
+from shared.sla.terms import Aggregate, Agreement, Availability, BurnPair, EventsOf, Level, ObjectiveOf, Ratio
 from shared.sla.windows import grid_of
 
 ON_EMPTY: Final = {"met": "met", "no_data": "no_data", "breach": "breached"}
@@ -18,8 +18,8 @@ ON_EMPTY: Final = {"met": "met", "no_data": "no_data", "breach": "breached"}
 class LevelRules(ObjectiveRules[Level]):
     """What ratio, aggregate and availability share."""
 
-    def __init__(self, agreement: Agreement, objective: Level, calendars: dict[str, Calendar]) -> None:
-        super().__init__(agreement, objective, calendars)
+    def __init__(self, agreement: Agreement, objective: Level, calendars: dict[str, Calendar], unknown: Unknown) -> None:
+        super().__init__(agreement, objective, calendars, unknown)
         self.grid = grid_of(agreement, objective.window, self.zone)
         self.goal = Goal(objective.target)
         self.budget = 1 - self.goal.value
@@ -27,9 +27,9 @@ class LevelRules(ObjectiveRules[Level]):
         self.of = objective.of.objective if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf) else None
         self.aggregate = objective.aggregate if isinstance(objective, Aggregate) else None
         events = objective.of if isinstance(objective, Ratio | Aggregate) and isinstance(objective.of, EventsOf) else None
-        self._events = None if events is None else CompiledTrigger(events.events)
+        self._events = None if events is None else CompiledTrigger(events.events, unknown)
         self._counted = frozenset(() if events is None else events.events.on)
-        self._good = None if events is None or events.good is None else question(events.good)
+        self._good = None if events is None or events.good is None else question(events.good, unknown)
         field = objective.field if isinstance(objective, Aggregate) else None
         self._field = None if field is None else finder(field)
         self.roles: dict[str, list[tuple[Role, bool, CompiledTrigger]]] = {}  # type -> (start or stop, of an exclusion, trigger)
@@ -40,15 +40,14 @@ class LevelRules(ObjectiveRules[Level]):
                 (Role.START, True, objective.exclude_from),
                 (Role.STOP, True, objective.exclude_to),
             ):
-                self._add_role(role, excludes, trigger)
+                self._add_role(role, excludes, CompiledTrigger(trigger, unknown), trigger.on)
         self.types = self._counted | self.roles.keys()
         self.reads_case = self.when is not None or bool(self.roles) or (events is not None and events.events.when is not None)
         """Whether the case's merged data matter, and so the order of its evidence."""
 
-    def _add_role(self, role: Role, excludes: bool, trigger: Trigger) -> None:
-        compiled = CompiledTrigger(trigger)
-        for event_type in trigger.on:
-            insort(self.roles.setdefault(event_type, []), (role, excludes, compiled), key=lambda entry: entry[0])
+    def _add_role(self, role: Role, excludes: bool, trigger: CompiledTrigger, types: Sequence[str]) -> None:
+        for event_type in types:
+            insort(self.roles.setdefault(event_type, []), (role, excludes, trigger), key=lambda entry: entry[0])
 
     def rank(self, event: Evidence) -> Role:
         """Its place among events of the same instant."""

@@ -144,7 +144,7 @@ class LevelBook(ABC):
         self._reach(event.time, now, schedule)
         touched: Touched = []
         if superseded is not None:
-            touched = self.meter.refold(superseded.case, self._counted(superseded.case, events))
+            touched = self.meter.refold(superseded.case, self._counted(superseded.case, events), event)
         elif event.type in self.timetable.editions.types or self.meter.follows(event.case):
             touched = self.meter.fold(event, self._counted(event.case, events))
         if not touched and not moved:
@@ -155,7 +155,7 @@ class LevelBook(ABC):
             if superseded is not None:
                 self.kept += (superseded,)
             case = event.case if superseded is None else superseded.case
-            self.meter.refold(case, self._counted(case, events))
+            self.meter.refold(case, self._counted(case, events), event)
         return (refused or []) + self._judge(touched + moved, (event.id,), now, schedule) + self._watch(touched, now, schedule)
 
     def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:

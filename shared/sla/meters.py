@@ -61,8 +61,8 @@ class Meter(Protocol):
         """Whether it is to be told of all evidence of a case; of others it is told from the first of which the objective speaks."""
         ...
 
-    def refold(self, case: str, events: Sequence[Evidence]) -> Touched:
-        """Take a case's evidence anew."""
+    def refold(self, case: str, events: Sequence[Evidence], new: Evidence) -> Touched:
+        """Take a case's evidence anew, because of `new`."""
         ...
 
     def measure(self, start: int, end: int, rules: LevelRules, as_of: int = FOREVER) -> Measured:
@@ -124,7 +124,7 @@ class MarkMeter:
         if any(edition.rules.reads_case for edition in editions):
             read = read_next(self._stories, event, events)
             if read is None:
-                return self.refold(event.case, events)
+                return self.refold(event.case, events, event)
             data = read
         else:
             data = event.data
@@ -137,13 +137,14 @@ class MarkMeter:
     def follows(self, case: str) -> bool:
         return case in self._stories
 
-    def refold(self, case: str, events: Sequence[Evidence]) -> Touched:
+    def refold(self, case: str, events: Sequence[Evidence], new: Evidence) -> Touched:
         story = self._stories[case] = Story()
         marks: dict[Key, Mark] = {}
-        for event in in_order(events, lambda _: NO_ROLE):
-            mark = self._mark(event, story.read(event))
-            if mark is not None:
-                marks[event.key] = mark
+        with self._timetable.editions.unknown.again(new):
+            for event in in_order(events, lambda _: NO_ROLE):
+                mark = self._mark(event, story.read(event))
+                if mark is not None:
+                    marks[event.key] = mark
         return self._replace(self._cases, case, marks)
 
     def hear(self, case: str, outcomes: Mapping[Key, Outcome]) -> Touched:
@@ -300,7 +301,7 @@ class DowntimeMeter:
         if case is None:
             case = self._cases[event.case] = _CaseSpells()
         if (len(events) > 1 and case.story.last is None) or not case.story.is_next(event):
-            return self.refold(event.case, events)
+            return self.refold(event.case, events, event)
         touched: Touched = []
         self._read(case, event, touched)
         for excludes in (False, True):
@@ -310,7 +311,7 @@ class DowntimeMeter:
     def follows(self, case: str) -> bool:
         return case in self._cases
 
-    def refold(self, name: str, events: Sequence[Evidence]) -> Touched:
+    def refold(self, name: str, events: Sequence[Evidence], new: Evidence) -> Touched:
         before, case = self._cases.get(name, _CaseSpells()), _CaseSpells()
         touched: Touched = []
         for spell in before.spells:
@@ -319,8 +320,12 @@ class DowntimeMeter:
             del self._instants[bisect_left(self._instants, instant)]
         touched += [(spell.start, FOREVER) for spell in before.open.values()]
         self._forget_downs(before)
-        for event in in_order(events, self._rank):
-            self._read(case, event, touched)
+        unknown = self._timetable.editions.unknown
+        with unknown.again(None):
+            ordered = in_order(events, self._rank)
+        with unknown.again(new):
+            for event in ordered:
+                self._read(case, event, touched)
         self._cases[name] = case
         for excludes in (False, True):
             self._note_open(name, case, excludes)

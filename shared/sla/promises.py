@@ -13,7 +13,7 @@ from shared.sla.leaving import Rest
 from shared.sla.level_rules import LevelRules
 from shared.sla.levels import WindowBook
 from shared.sla.rolling import RollingBook
-from shared.sla.rules import DeadlineRules, Editions
+from shared.sla.rules import DeadlineRules, Editions, Unknown
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, AnyObjective, Deadline, Heartbeat, Level, ObjectiveOf, Ratio, Violation
 from shared.sla.violations import ViolationBook, ViolationRules
@@ -108,7 +108,7 @@ class Promise:
         self.services |= set(agreement.service)
         if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf):
             self.over = objective.of.objective
-        self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars), activated)
+        self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars, self.editions.unknown), activated)
 
     def plain_ruling(self, vendor: str, service: str) -> tuple[DeadlineRules | None, int, int]:
         """(rules, from, to): what rules plain clocks that start in [from, to), as far as is known; rules None: none are plain."""
@@ -149,14 +149,14 @@ def promise_of(promises: dict[Key, Promise], agreement: Agreement, objective: An
 
 
 def _rules_of(
-    agreement: Agreement, objective: AnyObjective, calendars: dict[str, Calendar]
+    agreement: Agreement, objective: AnyObjective, calendars: dict[str, Calendar], unknown: Unknown
 ) -> DeadlineRules | ViolationRules | HeartbeatRules | LevelRules:
     match objective:
         case Deadline():
-            return DeadlineRules(agreement, objective, calendars)
+            return DeadlineRules(agreement, objective, calendars, unknown)
         case Violation():
-            return ViolationRules(agreement, objective, calendars)
+            return ViolationRules(agreement, objective, calendars, unknown)
         case Heartbeat():
-            return HeartbeatRules(agreement, objective, calendars)
+            return HeartbeatRules(agreement, objective, calendars, unknown)
         case _:
-            return LevelRules(agreement, objective, calendars)
+            return LevelRules(agreement, objective, calendars, unknown)

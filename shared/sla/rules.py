@@ -1,6 +1,7 @@
 """A deadline objective of one agreement version, compiled: which event does what, which target applies, which version is in force."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from fractions import Fraction
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -33,12 +34,56 @@ Finder = Callable[[Evidence, Data], Any]
 _UNASKED: Data = {}
 
 
-def question(text: str) -> Question:
-    """A condition, as it is asked of evidence. The attributes are made only for one that may name them. Raises ConditionError."""
-    condition = compile_condition(text)
-    if "event" in text:
-        return lambda event, data: condition(event.attributes, data)
-    return lambda _, data: condition(_UNASKED, data)
+class Unknown:
+    """Counts events of which a condition of one objective could not tell: each once, when it is first folded.
+
+    Called where an answer is unknown, and only there: what can be told costs nothing.
+    """
+
+    __slots__ = ("_again", "_last", "_new", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last: Evidence | None = None  # the last one counted
+        self._again = False  # evidence is being folded again
+        self._new: Evidence | None = None  # but for this
+
+    def __call__(self, event: Evidence) -> None:
+        """It could not be told of this event."""
+        if event is not self._last and (not self._again or event is self._new):
+            self._last = event
+            self.count += 1
+
+    @contextmanager
+    def again(self, new: Evidence | None) -> Iterator[None]:
+        """While evidence is folded again: of that only `new` counts, which was not folded before."""
+        self._again, self._new = True, new
+        try:
+            yield
+        finally:
+            self._again, self._new = False, None
+
+
+def question(text: str, unknown: Callable[[Evidence], None]) -> Question:
+    """A condition, as it is asked of evidence. The attributes are made only for one that may name them. Raises ConditionError.
+
+    `unknown` is told of events of which it cannot tell.
+    """
+    condition, asks_event = compile_condition(text), "event" in text
+
+    def ask_event(event: Evidence, data: Data) -> bool | None:
+        answer = condition(event.attributes, data)
+        if answer is None:
+            unknown(event)
+        return answer
+
+    def ask(event: Evidence, data: Data) -> bool | None:
+        answer = condition(_UNASKED, data)
+        if answer is None:
+            unknown(event)
+        return answer
+
+    return ask_event if asks_event else ask
 
 
 def finder(text: str) -> Finder:
@@ -70,9 +115,9 @@ class CompiledTrigger:
 
     __slots__ = ("by", "when")
 
-    def __init__(self, trigger: Trigger) -> None:
+    def __init__(self, trigger: Trigger, unknown: Unknown) -> None:
         self.by = None if trigger.by == "any" else trigger.by
-        self.when: Question | None = None if trigger.when is None else question(trigger.when)
+        self.when: Question | None = None if trigger.when is None else question(trigger.when, unknown)
 
     def fires(self, event: Evidence, data: Data) -> bool:
         """Whether an event of its type does the thing. An unknown condition: no."""
@@ -91,9 +136,11 @@ class Choice(NamedTuple):
 class CompiledTarget:
     """One entry of `targets`."""
 
-    def __init__(self, index: int, target: Target, calendar: Calendar, zone: Zone, text_zone: Callable[[str], int]) -> None:
+    def __init__(
+        self, index: int, target: Target, calendar: Calendar, zone: Zone, text_zone: Callable[[str], int], unknown: Unknown
+    ) -> None:
         self.index, self.calendar, self.pausable, self.within = index, calendar, target.pausable, target.within
-        self.when: Question | None = None if target.when is None else question(target.when)
+        self.when: Question | None = None if target.when is None else question(target.when, unknown)
         self.until = None if target.until is None else finder(target.until)
         self.choice = Choice(self, None)  # what is chosen where the target is no instant
         self._zone, self._parse = zone, text_zone
@@ -145,26 +192,26 @@ class CompiledWarn:
 class DeadlineRules:
     """A deadline objective under one version of its agreement."""
 
-    def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar]) -> None:
+    def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar], unknown: Unknown) -> None:
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.severity = agreement.version, agreement.grace, objective.severity
         self.calendar = calendars[objective.calendar]
         self.next_open = objective.boundary == "next_open"
         zone = calendars["24x7"].zone
         self.targets = tuple(
-            CompiledTarget(i, target, calendars[target.calendar], zone, lambda text: _instant_in(zone, text))
+            CompiledTarget(i, target, calendars[target.calendar], zone, lambda text: _instant_in(zone, text), unknown)
             for i, target in enumerate(objective.targets)
         )
-        self._table = _table_of(objective.targets, self.targets)
-        self.when: Question | None = None if objective.when is None else question(objective.when)
-        self.pause_while: Question | None = None if objective.pause.while_ is None else question(objective.pause.while_)
+        self._table, self._unknown = _table_of(objective.targets, self.targets), unknown
+        self.when: Question | None = None if objective.when is None else question(objective.when, unknown)
+        self.pause_while: Question | None = None if objective.pause.while_ is None else question(objective.pause.while_, unknown)
         self.pause_reason = None if objective.pause.reason is None else finder(objective.pause.reason)
         self.warnings = tuple(CompiledWarn(warn) for warn in objective.warn_at)
         self.roles: dict[str, tuple[tuple[Role, CompiledTrigger], ...]] = {}
         o = objective
         triggers = zip(Role, (o.start, o.change, o.pause, o.resume, o.reset, o.stop, o.reopen, o.cancel), strict=True)
         for role, trigger in triggers:
-            compiled = CompiledTrigger(trigger)
+            compiled = CompiledTrigger(trigger, unknown)
             for event_type in trigger.on:
                 self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
         self.types = frozenset(self.roles)
@@ -187,6 +234,8 @@ class DeadlineRules:
             field, by_value, otherwise = self._table
             value = data.get(field)
             found = by_value.get(value, otherwise) if value.__class__ is str else otherwise
+            if value is None:
+                self._unknown(event)
             return None if found is None else found.choose(event, data)
         for target in self.targets:
             if target.when is not None and target.when(event, data) is not True:
@@ -235,12 +284,12 @@ class Ruling(Protocol):
 class ObjectiveRules(Generic[AnyKind]):
     """What the rules of all kinds but deadlines share."""
 
-    def __init__(self, agreement: Agreement, objective: AnyKind, calendars: dict[str, Calendar]) -> None:
+    def __init__(self, agreement: Agreement, objective: AnyKind, calendars: dict[str, Calendar], unknown: Unknown) -> None:
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
         self.types = frozenset[str]()
         self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
-        self.when: Question | None = None if objective.when is None else question(objective.when)
+        self.when: Question | None = None if objective.when is None else question(objective.when, unknown)
 
     def holds(self, trigger: "CompiledTrigger", event: Evidence, data: Data) -> bool:
         """Whether an event does the thing, in a case for which the objective holds. An unknown condition: no."""
@@ -289,6 +338,7 @@ class Editions(Generic[R]):
         self.types = frozenset[str]()  # of the events that any version speaks of
         self.moves: list[Move[R]] = []  # in order of time
         self.size = 0  # counts up with every addition
+        self.unknown = Unknown()  # over all versions
 
     def __iter__(self) -> Iterator[Edition[R]]:
         return iter(self._editions)

@@ -10,7 +10,7 @@ from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER
 from shared.sla.leaving import AT_REST, Rest
 from shared.sla.level_rules import Story
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, in_order, question
+from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, Editions, ObjectiveRules, Unknown, in_order, question
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, Violation
 
@@ -20,10 +20,10 @@ Key = tuple[str, str]
 class ViolationRules(ObjectiveRules[Violation]):
     """A violation objective under one version of its agreement, compiled."""
 
-    def __init__(self, agreement: Agreement, objective: Violation, calendars: dict[str, Calendar]) -> None:
-        super().__init__(agreement, objective, calendars)
-        self._on, self.types = CompiledTrigger(objective.on), frozenset(objective.on.on)
-        self._unless = question(objective.unless)
+    def __init__(self, agreement: Agreement, objective: Violation, calendars: dict[str, Calendar], unknown: Unknown) -> None:
+        super().__init__(agreement, objective, calendars, unknown)
+        self._on, self.types = CompiledTrigger(objective.on, unknown), frozenset(objective.on.on)
+        self._unless = question(objective.unless, unknown)
 
     def is_violated(self, event: Evidence, data: Data) -> bool:
         """Whether the event is one to be tested and fails. An unknown test changes nothing."""
@@ -70,13 +70,13 @@ class ViolationBook:
         if superseded is None and self._story.is_next(event):
             rules = self._test(event)
             return [] if rules is None else self._state({event.key: (event, rules)}, now, schedule)
-        failed = self._read_all(events)
+        failed = self._read_all(events, event)
         refused = self._refused(failed, event, event.time if superseded is None else min(event.time, superseded.time), now)
         if refused is not None:
             self.excluded.add(event.key)
             if superseded is not None:
                 self.kept += (superseded,)
-            failed = self._read_all(events)
+            failed = self._read_all(events, event)
         return (refused or []) + self._state(failed, now, schedule) + self._retract(failed, now)
 
     def _refused(
@@ -98,13 +98,14 @@ class ViolationBook:
         failed = self._read_all(events)
         return self._state(failed, now, schedule) + self._retract(failed, now)
 
-    def _read_all(self, events: list[Evidence]) -> dict[Key, tuple[Evidence, ViolationRules]]:
+    def _read_all(self, events: list[Evidence], new: Evidence | None = None) -> dict[Key, tuple[Evidence, ViolationRules]]:
         self._story = Story()
         failed = {}
-        for event in in_order([e for e in (*self.kept, *events) if e.key not in self.excluded], lambda _: NO_ROLE):
-            rules = self._test(event)
-            if rules is not None:
-                failed[event.key] = (event, rules)
+        with self._editions.unknown.again(new):
+            for event in in_order([e for e in (*self.kept, *events) if e.key not in self.excluded], lambda _: NO_ROLE):
+                rules = self._test(event)
+                if rules is not None:
+                    failed[event.key] = (event, rules)
         return failed
 
     def _test(self, event: Evidence) -> ViolationRules | None:
