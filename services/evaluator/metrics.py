@@ -18,6 +18,12 @@ class Metrics:
         self._vendor, self._levels_max = FewValues(vendors_max), levels_max
         self.folded = Counter("slawatch_events_folded_total", "Records of the events topic that were folded", registry=registry)
         self.duplicates = Counter("slawatch_events_duplicate_total", "Events that stood in the log already", registry=registry)
+        self.unknown = Counter(
+            "slawatch_conditions_unknown_total",
+            "Events of which a condition of an objective could not tell: a field is missing, null or of another kind",
+            ["agreement", "objective"],
+            registry=registry,
+        )
         self.quarantined = Counter("slawatch_events_quarantined_total", "Records that could not be used", ["reason"], registry=registry)
         self.statements = Counter("slawatch_statements_total", "Verdicts emitted", ["type", "agreement", "objective"], registry=registry)
         self.ticks = Counter("slawatch_ticks_total", "Tick records appended", registry=registry)

@@ -289,7 +289,7 @@ class Pipeline:
 
     async def _fold(self, owned: _Owned, records: list[Record]) -> None:
         state, was_restoring = owned.state, owned.restoring
-        before, folded = state.engine.counts["duplicates"], state.next_offset
+        before, unknown, folded = state.engine.counts["duplicates"], state.engine.unknown, state.next_offset
         started = self._time.monotonic()
         for output in state.fold(records):
             self._metrics.fold_seconds.observe(self._time.monotonic() - started)
@@ -302,6 +302,8 @@ class Pipeline:
         self._ticks.saw(state.number, state.arrival, self._time.monotonic())
         self._metrics.folded.inc(max(state.next_offset - folded, 0))
         self._metrics.duplicates.inc(state.engine.counts["duplicates"] - before)
+        for objective, count in (state.engine.unknown - unknown).items():
+            self._metrics.unknown.labels(*objective).inc(count)
         if was_restoring and not owned.restoring:
             owned.emitted, owned.quarantined = set(), set()
             self._metrics.recovery.observe(self._time.monotonic() - owned.since)

@@ -151,9 +151,10 @@ def replay(
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
     engines = run.finish(end)
+    unknown = sum((engine.unknown for engine in engines), Counter[tuple[str, str]]())
     document = _write(files, engines, loaded.agreements, run.poisoned, by_vendor=by == "vendor")
     files.close()
-    _show(document, files)
+    _show(document, files, unknown)
 
 
 def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement], poisoned: int, *, by_vendor: bool) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def _show_levels(document: dict[str, Any]) -> None:
         out.print(table)
 
 
-def _show(document: dict[str, Any], files: Files) -> None:
+def _show(document: dict[str, Any], files: Files, unknown: Counter[tuple[str, str]]) -> None:
     counts = ", ".join(f"{document[name]} {name.replace('_', ' ')}" for name in ("events_read", "duplicates", "quarantined", "late"))
     out.print(f"{counts}; {files.verdicts} verdicts")
     table = Table("agreement", "objective", *(state.replace("_", " ") for state in CLOCK_STATES))
@@ -199,4 +200,7 @@ def _show(document: dict[str, Any], files: Files) -> None:
             table.add_row(agreement, objective, *(str(entry["clocks"][state]) for state in CLOCK_STATES))
     out.print(table)
     _show_levels(document)
+    for (agreement, objective), count in sorted(unknown.items()):
+        text = f"{agreement}, {objective}: {count} events of which a condition could not tell (a field is missing, null or of another kind)"
+        err.print(text, style="yellow", markup=False)
     files.rejects.show()
