@@ -1,16 +1,18 @@
 """A history through the engine, as `replay` and `explain` run it: the same code that the evaluator runs, without Kafka."""
 
 import gzip
-import io
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Literal, NamedTuple, Protocol, cast
 
+import msgspec
+
 from shared.cli.console import err
-from shared.language import Loaded, bundles
+from shared.language import LanguageError, Loaded, bundles
 from shared.language.mapping import RowMapping
-from shared.language.rows import Reject, events_of
+from shared.language.rows import CloudEvent, Reject, numbered_events_of, text_of
 from shared.sla.engine import Case, ClockMode, Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Statement
@@ -63,20 +65,33 @@ def _source(path: Path, file: IO[bytes], mapping: RowMapping | None) -> Source:
         raise Unusable(f"{path} is CSV: say with --mapping FILE which columns mean what")
     size = path.stat().st_size
     if mapping is None:
-        return Source(read_lines(stream), False, size, file)
-    text = io.TextIOWrapper(stream, mapping.encoding, errors="replace", newline="")
-    return Source(_mapped(text, mapping, str(path)), True, size, file)
+        return Source(_readable(read_lines(stream), path), False, size, file)
+    return Source(_readable(_mapped(stream, mapping, str(path)), path), True, size, file)
 
 
-def _mapped(text: Iterable[str], mapping: RowMapping, name: str) -> Iterator[Line | BadLine]:
-    for number, found in enumerate(events_of(text, mapping, name), 1):
-        if isinstance(found, Reject):
-            yield BadLine(found.line, f"{found.column}: {found.why}" if found.column else found.why, str(found.row))
-            continue
-        try:
-            yield Line(number, events.to_evidence(found), None, None)
-        except events.NotAnEvent as wrong:
-            yield BadLine(number, str(wrong), str(found))
+def _readable(lines: Iterator[Line | BadLine], path: Path) -> Iterator[Line | BadLine]:
+    """The lines; raises Unusable where the file turns out to be no table of the mapping's, or cannot be read on."""
+    try:
+        yield from lines
+    except LanguageError as wrong:
+        raise Unusable(str(wrong)) from wrong
+    except (OSError, EOFError, zlib.error, UnicodeError) as wrong:  # no gzip, cut off, no text of its encoding
+        raise Unusable(f"{path} cannot be read: {wrong}") from wrong
+
+
+def _mapped(stream: IO[bytes], mapping: RowMapping, name: str) -> Iterator[Line | BadLine]:
+    with text_of(stream, mapping) as text:
+        for number, found in numbered_events_of(text, mapping, name):
+            yield _line(number, found)
+
+
+def _line(number: int, found: CloudEvent | Reject) -> Line | BadLine:
+    if isinstance(found, Reject):
+        return BadLine(number, f"{found.column}: {found.why}" if found.column else found.why, msgspec.json.encode(found.row).decode())
+    try:
+        return Line(number, events.to_evidence(found), None, None)
+    except events.NotAnEvent as wrong:
+        return BadLine(number, str(wrong), msgspec.json.encode(found).decode())
 
 
 def by_time(lines: Iterable[Line | BadLine]) -> Iterator[Line | BadLine]:

@@ -20,7 +20,8 @@ from shared.sla.conditions import Condition, ConditionError, compile_condition
 ROW_VARIABLES: Final = ("file", "row")  # what conditions over a row see: file.name, file.line, and the row's cells as texts
 DEFAULT_EMPTY: Final = ("",)
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_DIRECTIVES: Final = frozenset("YmdHMSfzbBpIjaA%")
+_DIRECTIVES: Final = frozenset("YymdHMSfzbBpIjaA%")
+_DAY_PARTS: Final = ((set("Yy"), set("mbB"), set("d")), (set("Yy"), set("j")))  # one of each group tells the day
 
 ValueKind = Literal["text", "number", "boolean", "instant"]
 
@@ -91,11 +92,17 @@ def date_format(text: str) -> str:
     """A strptime format, or `rfc3339`."""
     if text == "rfc3339":
         return text
-    if "%Y" not in text or "%d" not in text:
+    written = re.findall(r"%(.)", text)
+    if not written:
         raise Wrong(f"{text!r} is not a date format", 'write strptime directives, such as "%Y-%m-%d %H:%M:%S", or rfc3339')
-    unknown = [directive for directive in re.findall(r"%(.)", text) if directive not in _DIRECTIVES]
+    unknown = [directive for directive in written if directive not in _DIRECTIVES]
     if unknown:
-        raise Wrong(f"%{unknown[0]} is not a date directive", "known are %Y %m %d %H %M %S %f %z and the names of months")
+        raise Wrong(f"%{unknown[0]} is not a date directive", "known are %Y %y %m %d %H %M %S %f %z and the names of months")
+    if not any(all(part & set(written) for part in parts) for parts in _DAY_PARTS):
+        raise Wrong(f"{text!r} names no day of a year", 'write year, month and day, such as "%d/%m/%Y %H:%M"')
+    twice = next((directive for directive in written if written.count(directive) > 1 and directive != "%"), None)
+    if twice is not None:
+        raise Wrong(f"%{twice} stands twice in {text!r}", "%m is the month, %M the minute")
     return text
 
 

@@ -4,12 +4,14 @@ import csv
 import gzip
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final, TextIO, cast
 
 import msgspec
 
@@ -21,6 +23,8 @@ from shared.sla.instants import BadInstant, format_instant, from_datetime, parse
 
 CloudEvent = dict[str, Any]
 
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of a byte that cannot be decoded
+_NAME_LENGTH_MAX: Final = 60  # of a column's name that is offered in a hint
 _REQUIRED: Final = ("type", "subject", "vendor", "service", "source")
 _TRUE, _FALSE = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
 
@@ -47,42 +51,47 @@ class _NoEvent(Exception):
 
 def events_of_file(path: Path, mapping: RowMapping) -> Iterator[CloudEvent | Reject]:
     """The events of a CSV file, `.gz` too, in file order. Raises LanguageError where columns that the mapping needs are missing."""
-    with _opened(path, mapping.encoding) as lines:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream, text_of(cast("IO[bytes]", stream), mapping) as lines:
         yield from events_of(lines, mapping, str(path))
 
 
 @contextmanager
-def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding=encoding, errors="replace", newline="") as lines:
-            yield lines
-    else:
-        with path.open(encoding=encoding, errors="replace", newline="") as lines:
-            yield lines
+def text_of(stream: IO[bytes], mapping: RowMapping) -> Iterator[TextIO]:
+    """The lines of a table as its mapping decodes them; a byte that is none of its encoding becomes a lone surrogate."""
+    text = TextIOWrapper(stream, mapping.encoding, errors="surrogateescape", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()  # closing the stream is for whoever opened it
 
 
 def events_of(lines: Iterable[str], mapping: RowMapping, file: str = "rows") -> Iterator[CloudEvent | Reject]:
     """The events and rejects of a table's lines, in order."""
+    return (found for _, found in numbered_events_of(lines, mapping, file))
+
+
+def numbered_events_of(lines: Iterable[str], mapping: RowMapping, file: str = "rows") -> Iterator[tuple[int, CloudEvent | Reject]]:
+    """As `events_of`, each with the line on which its row ends."""
     makers = [_EventMaker(event) for event in mapping.events]
     empty = frozenset(mapping.empty)
     for line, row in _rows(lines, mapping, file):
         if isinstance(row, Reject):
-            yield row
+            yield line, row
             continue
         cells = {column: cell for column, cell in row.items() if cell not in empty}
         for maker in makers:
             try:
                 event = maker.make(cells, {"name": file, "line": line})
             except _Unusable as wrong:
-                yield Reject(line, wrong.column, wrong.why, row)
+                yield line, Reject(line, wrong.column, wrong.why, row)
                 continue
             if event is not None:
-                yield event
+                yield line, event
 
 
 def _rows(lines: Iterable[str], mapping: RowMapping, file: str) -> Iterator[tuple[int, dict[str, str] | Reject]]:
     """(line, cells by column) of each row; blank lines are left out."""
-    source = iter(lines)
+    source = _without_mark(lines)
     for _ in range(mapping.skip_lines):
         next(source, None)
     reader = csv.reader(source, delimiter=mapping.delimiter)
@@ -99,26 +108,56 @@ def _rows(lines: Iterable[str], mapping: RowMapping, file: str) -> Iterator[tupl
         line = mapping.skip_lines + reader.line_num
         if not cells:
             continue
-        row = dict(zip(columns, cells, strict=False))
-        if len(cells) != len(columns):
+        row = dict(zip(columns, map(_shown, cells), strict=False))
+        if any(map(_UNDECODED.search, cells)):
+            column = next((name for name, cell in zip(columns, cells, strict=False) if _UNDECODED.search(cell)), None)
+            yield line, Reject(line, column, f"not {mapping.encoding} text: say in the mapping which `encoding` the file has", row)
+        elif len(cells) != len(columns):
             yield line, Reject(line, None, f"the row has {len(cells)} cells, the first line names {len(columns)} columns", row)
         else:
             yield line, row
 
 
+def _without_mark(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the byte order mark that spreadsheets put before the first."""
+    source = iter(lines)
+    for first in source:
+        yield first.removeprefix("\ufeff")
+        break
+    yield from source
+
+
+def _shown(cell: str) -> str:
+    """A cell that can be written down again."""
+    return _UNDECODED.sub("\ufffd", cell)
+
+
 def _columns(names: list[str], mapping: RowMapping, file: str) -> list[str]:
-    columns = [name.strip() for name in names]
+    columns = [_shown(name.strip()) for name in names]
     line = mapping.skip_lines + 1
+    known = [column for column in columns if len(column) <= _NAME_LENGTH_MAX]
+    missing = sorted(mapping.columns - set(columns))
+    if missing and len(columns) < 2:
+        raise LanguageError((Problem(file, line, 1, *_no_table("".join(columns), mapping)),))
     problems = [
-        Problem(file, line, 1, f"there is no column {column!r}, which the mapping {mapping.name!r} needs", nearest(column, columns))
-        for column in sorted(mapping.columns - set(columns))
+        Problem(file, line, 1, f"there is no column {column!r}, which the mapping {mapping.name!r} needs", nearest(column, known))
+        for column in missing
     ]
     problems += [
-        Problem(file, line, 1, f"two columns are called {name!r}") for name in sorted({n for n in columns if columns.count(n) > 1})
+        Problem(file, line, 1, f"two columns are called {name!r}") for name in sorted({n for n in columns if n and columns.count(n) > 1})
     ]
     if problems:
         raise LanguageError(tuple(problems))
     return columns
+
+
+def _no_table(first: str, mapping: RowMapping) -> tuple[str, str]:
+    """(message, hint) for a first line that names one column, or none, where the mapping needs others."""
+    if not first:
+        return "there is no line of column names", "the file is empty, or `skip_lines` of the mapping is too large"
+    other = next((sign for sign in (",", ";", "\t", "|") if sign in first and sign != mapping.delimiter), None)
+    hint = "" if other is None else f"write delimiter: {'tab' if other == chr(9) else repr(other)} in the mapping"
+    return f"the line of column names holds none that the mapping {mapping.name!r} needs, split at {mapping.delimiter!r}", hint
 
 
 class _EventMaker:

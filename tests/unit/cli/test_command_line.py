@@ -1,5 +1,6 @@
 """The command line as its users meet it: what is printed, and how it ends."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -87,6 +88,46 @@ def test_explain_and_diff_tell_too_which_lines_they_could_not_use(tmp_path: Path
     draft.write_text(terms.read_text("utf-8"), "utf-8")
     compared = slawatch("diff", terms, draft, "-e", events)
     assert [f"1 lines could not be used under {file}" in compared.stderr for file in (terms, draft)] == [True, True]
+
+
+MAPPING = """\
+apiVersion: slawatch/v1
+kind: Mapping
+name: tickets
+vendor: acme
+service: helpdesk
+events: [{type: ticket.opened, time: "{opened}", subject: "{no}"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("t.csv", b"number,opened\n", "t.csv:1:1: error: there is no column 'no'"),
+        ("t.csv", b"", "there is no line of column names"),
+        ("t.csv.gz", b"no,opened\n", "cannot be read: Not a gzipped file"),
+        ("t.csv.gz", gzip.compress(b"no,opened\n" + bytes(100_000))[:-9], "cannot be read: Compressed file ended"),
+    ],
+)
+@pytest.mark.parametrize("command", ["replay", "explain"])
+def test_a_table_that_cannot_be_used_is_told_in_words(tmp_path: Path, command: str, name: str, content: bytes, why: str) -> None:
+    (tmp_path / "m.yaml").write_text(MAPPING, "utf-8")
+    (tmp_path / name).write_bytes(content)
+    words = [command, "-a", HELPDESK / "agreement.yaml", "--events", tmp_path / name, "--mapping", tmp_path / "m.yaml"]
+    result = slawatch(*words, *(["--case", "7"] if command == "explain" else []))
+    assert result.exit_code == 2, result.output
+    assert why in result.output
+
+
+def test_rejected_rows_carry_the_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(MAPPING.replace("ticket.opened", "'{no}'"), "utf-8")
+    rows = ["no,opened", "1,2026-03-02T09:00:00Z", '2,"two', 'days"', "3,2026-03-02T09:00:00Z", "slawatch.x,2026-03-02T09:00:00Z"]
+    (tmp_path / "t.csv").write_text("\n".join(rows), "utf-8")
+    out = tmp_path / "out"
+    slawatch("replay", "-a", HELPDESK / "agreement.yaml", "--events", tmp_path / "t.csv", "--mapping", tmp_path / "m.yaml", "--out", out)
+    rejects = [json.loads(line) for line in (out / "rejects.ndjson").read_text("utf-8").splitlines()]
+    assert [reject["line"] for reject in rejects] == [4, 6]
+    assert json.loads(rejects[0]["text"]) == {"no": "2", "opened": "two\ndays"}
 
 
 def test_a_history_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -137,6 +137,45 @@ def test_a_table_without_the_columns_is_refused_at_once() -> None:
         run("7,x", columns=COLUMNS + ",no")
 
 
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("", "there is no line of column names"),
+        ("no;opened;closed", "split at ',' (hint: write delimiter: ';' in the mapping)"),
+        ("no\topened", "hint: write delimiter: tab in the mapping"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_one_problem(first: str, message: str) -> None:
+    with pytest.raises(LanguageError) as refused:
+        run(columns=first)
+    (problem,) = refused.value.problems
+    assert message in str(problem)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_the_byte_order_mark_of_spreadsheets_is_no_part_of_the_first_name(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes(b'\xef\xbb\xbf"no",opened,closed,prio,score,vip,due,,\r\n7,02.03.2026 09:00,,,,,,,\r\n')
+    (event,) = events_of_file(file, mapping(head=HEAD.replace("events", f"encoding: {encoding}\nevents")))
+    assert isinstance(event, dict)
+    assert event["subject"] == "INC-7"
+
+
+def test_rows_that_are_not_of_the_files_encoding_are_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes(f"{COLUMNS}\n7,02.03.2026 09:00,,Störung,,,\n8,02.03.2026 09:00,,P1,,,\n".encode("latin-1"))
+    reject, event = events_of_file(file, mapping())
+    assert isinstance(reject, Reject)
+    assert (reject.line, reject.column, reject.row["prio"]) == (2, "prio", "St\N{REPLACEMENT CHARACTER}rung")
+    assert "say in the mapping which `encoding`" in reject.why
+    assert isinstance(event, dict)
+
+
+def test_two_digit_years() -> None:
+    (event,) = only_events("7,02.03.26 09:00,,,,,", using=mapping(head=HEAD.replace("%Y", "%y")))
+    assert event["time"] == "2026-03-02T08:00:00Z"
+
+
 def test_delimiter_encoding_and_lines_before_the_header(tmp_path: Path) -> None:
     events = '  - {type: t, subject: "{Nr}", time: "{Zeit}", data: {ort: "{Ort}"}}\n'
     foreign = mapping(events, HEAD.replace("events:", "delimiter: ';'\nencoding: latin-1\nskip_lines: 2\nevents:"))
@@ -154,7 +193,9 @@ def test_delimiter_encoding_and_lines_before_the_header(tmp_path: Path) -> None:
     ("text", "place", "message"),
     [
         (HEAD + EVENTS.replace("INC-{no}", "INC-{no"), "11:19", "a brace that names no column"),
-        (HEAD.replace("%Y", "%y") + EVENTS, "5:9", "not a date format"),
+        (HEAD.replace("%d.%m.%Y", "dd.mm.yyyy").replace(" %H:%M", "") + EVENTS, "5:9", "not a date format"),
+        (HEAD.replace("%d.", "") + EVENTS, "5:9", "names no day of a year"),
+        (HEAD.replace("%H:%M", "%H:%m") + EVENTS, "5:9", "%m stands twice"),
         (HEAD.replace("%H", "%Q") + EVENTS, "5:9", "%Q is not a date directive"),
         (HEAD + EVENTS.replace("has(row.closed)", "has(data.closed)"), "19:14", "undeclared reference to 'data.closed'"),
         (HEAD + EVENTS.replace("as: number", "as: numbr"), "15:34", "'numbr' is not possible"),
