@@ -8,6 +8,7 @@ from shared.language.readers import ByShape, Flag, Key, Leaf, Many, OneOf, Pairs
 from shared.language.zones import zone_name
 
 _DURATION = Leaf(values.duration, {"pattern": values.DURATION_PATTERN, "examples": ["90s", "30m", "4h"]})
+_EVERY = Leaf(values.duration_of_a_second, {"pattern": values.DURATION_PATTERN, "examples": ["7d", "1h"]})
 _CONDITION = Leaf(values.condition, {"examples": ['data.priority == "P1"']})
 _PATH = Leaf(values.path, {"pattern": r"^(data|event)[.\[]", "examples": ["data.score"]})
 _NAME = Leaf(values.name)
@@ -109,7 +110,7 @@ def _objective(kind: str, *keys: Key, penalty: Record, check: checks.Check | Non
         Key("calendar", _NAME, "its calendar (default: the agreement's)"),
         Key("when", _CONDITION, "cases and events for which it does not hold are left out"),
         Key("labels", Pairs(values.any_text, _TEXT), "for routing and dashboards"),
-        Key("weight", Leaf(values.decimal, {"type": ["number", "string"]}), "its weight in the scorecard"),
+        Key("weight", Leaf(values.weight, {"type": ["number", "string"], "minimum": 0}), "its weight in the scorecard"),
         Key("penalty", penalty, "what a breach costs the vendor"),
         Key("runbook", _TEXT, "address of the instructions for whoever is alerted"),
         Key("description", _TEXT, "for people"),
@@ -198,18 +199,22 @@ _AVAILABILITY = _objective(
     Key("up", TRIGGER, "ends downtime", required=True),
     Key(
         "exclude",
-        Record("Exclusion", (Key("from", TRIGGER, "begins it", required=True), Key("to", TRIGGER, "ends it", required=True))),
+        Record(
+            "Exclusion",
+            (Key("from", TRIGGER, "begins it", required=True), Key("to", TRIGGER, "ends it", required=True)),
+            check=checks.exclusion,
+        ),
         "time that does not count, such as planned maintenance",
     ),
     *_LEVEL_KEYS,
     _BURN_RATE,
     penalty=_LEVEL_PENALTY,
-    check=checks.share_level,
+    check=checks.availability,
 )
 _HEARTBEAT = _objective(
     "heartbeat",
     Key("on", TRIGGER, "the event that is due", required=True),
-    Key("every", _DURATION, "civil time from one to the next, counted from effective.from"),
+    Key("every", _EVERY, "civil time from one to the next, counted from effective.from"),
     Key(
         "due",
         Record(

@@ -100,18 +100,54 @@ def target(fields: Fields, report: Report) -> None:
         )
 
 
+_NEVER: Final = "leave out the one that is wrong, or tell them apart by `when`"
+
+
+def _told_apart(fields: Fields, report: Report, *pairs: tuple[str, str]) -> None:
+    """No event may always do both of two things that undo each other."""
+    for first, second in pairs:
+        one, other = fields.get(first), fields.get(second)
+        if one is None or other is None or any(trigger.has_key(key) for trigger in (one, other) for key in ("when", "by")):
+            continue
+        both = next((event_type for event_type in one.get("on", ()) if event_type in other.get("on", ())), None)
+        if both is not None:
+            report.at(fields.place(second), f"{both!r} is both {first!r} and {second!r}", _NEVER)
+
+
+def _warned_in_time(fields: Fields, report: Report) -> None:
+    """A lead of at least every target never warns."""
+    targets = [target.get("within", {}) for target in fields.get("targets", ())]
+    if not targets or any("amount" not in within or "unit" in within for within in targets):
+        return
+    longest = max(within["amount"] for within in targets)
+    for warning in fields.get("warn_at", ()):
+        if warning.get("lead", 0) >= longest:
+            message = f"this warning never comes: {warning['label']} before due is not after the start"
+            report.at(fields.place("warn_at"), message, "write less than the longest target, or a share such as 80%")
+
+
+def _same(when: str | None) -> str | None:
+    """A condition as it is compared with others: blanks do not matter, and what is always true is none at all."""
+    if when is None or when.strip() == "true":
+        return None
+    return when if '"' in when or "'" in when else "".join(when.split())
+
+
 def deadline(fields: Fields, report: Report) -> None:
+    _told_apart(fields, report, ("start", "stop"), ("start", "cancel"), ("stop", "cancel"), ("pause", "resume"))
+    _warned_in_time(fields, report)
     if fields.has_key("resume") and not fields.has_key("pause"):
         report.at(fields.key_place("resume"), "'resume' without 'pause'", "say what pauses the clock, or leave out 'resume'")
     conditions: dict[str | None, Fields] = {}
     for one in fields.get("targets", ()):
-        when = one.get("when")
+        when = _same(one.get("when"))
         if None in conditions:
             place, line = one.node, conditions[None].node.line
-            report.at(place, "this target is never reached", f"the target on line {line} has no 'when' and takes every case; put it last")
+            why = "is always 'true'" if conditions[None].has_key("when") else "has no 'when'"
+            report.at(place, "this target is never reached", f"the target on line {line} {why} and takes every case; put it last")
         elif when in conditions:
             report.at(one.node, "this target is never reached", f"the target on line {conditions[when].node.line} has the same 'when'")
-        if when is not None or not one.has_key("when"):
+        if when is not None or "when" in one or not one.has_key("when"):
             conditions.setdefault(when, one)
 
 
@@ -122,7 +158,8 @@ def _share_target(fields: Fields, report: Report) -> None:
     value, op = Decimal(bound["value"]), bound["op"]
     place = fields.place("target")
     if not 0 <= value <= 1:
-        report.at(place, f"a share of {bound['value']} is impossible", "write a percentage from 0% to 100%")
+        meant = f'write "{op} {bound["value"]}%"' if 1 < value <= 100 else "write a percentage from 0% to 100%"
+        report.at(place, f"a share of {bound['value']} is impossible", meant)
     elif (op == ">=" and value == 0) or (op == "<=" and value == 1):
         report.at(place, "this target is always met", "a share lies between 0% and 100%")
     elif (op == ">" and value == 1) or (op == "<" and value == 0):
@@ -141,6 +178,15 @@ def share_level(fields: Fields, report: Report) -> None:
     elif isinstance(burn, list):
         for pair in burn:
             _can_fire(Decimal(pair["factor"]), budget, pair.place("factor"), report)
+
+
+def availability(fields: Fields, report: Report) -> None:
+    share_level(fields, report)
+    _told_apart(fields, report, ("down", "up"))
+
+
+def exclusion(fields: Fields, report: Report) -> None:
+    _told_apart(fields, report, ("from", "to"))
 
 
 def burn_pair(fields: Fields, report: Report) -> None:
@@ -165,7 +211,13 @@ def ratio(fields: Fields, report: Report) -> None:
 
 
 def aggregate(fields: Fields, report: Report) -> None:
-    function = fields.get("aggregate")
+    function, bound = fields.get("aggregate"), fields.get("target")
+    if function == "count" and bound is not None:
+        value, op = Decimal(bound["value"]), bound["op"]
+        if (op in (">=", ">") and value < 0) or (op == ">=" and value == 0):
+            report.at(fields.place("target"), "this target is always met", "a count is never less than 0")
+        elif (op in ("<=", "<", "==") and value < 0) or (op == "<" and value == 0) or (op == "==" and value != int(value)):
+            report.at(fields.place("target"), "this target can never be met", "a count is a whole number of at least 0")
     if function == "count" and fields.has_key("field"):
         report.at(fields.key_place("field"), "'field' has no meaning for count", "leave it out")
     elif function not in (None, "count") and not fields.has_key("field"):

@@ -96,7 +96,8 @@ def _bundle(agreement: Agreement, calendars: Mapping[str, CalendarTable]) -> Bun
 
 def _read(text: str, report: Report) -> list[_Document]:
     found = []
-    for node in documents(text, report):
+    count, before_all = 0, len(report)
+    for count, node in enumerate(documents(text, report), 1):  # noqa: B007 - how many there were
         if not isinstance(node, Table):
             report.at(node, "a document is a table of keys", f"begin with apiVersion: {API_VERSION}")
             continue
@@ -110,6 +111,8 @@ def _read(text: str, report: Report) -> list[_Document]:
         value = KINDS[kind.text].read(node, report)
         fields = None if value is BAD else value
         found.append(_Document(kind.text, name.text if isinstance(name, Text) else None, node, fields, report, before, len(report)))
+    if not count and len(report) == before_all:
+        report.at(Node(1, 1), "there is no document in it", f"begin with apiVersion: {API_VERSION}")
     return found
 
 

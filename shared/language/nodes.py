@@ -102,10 +102,23 @@ def _report_syntax(wrong: MarkedYAMLError, text: str, report: Report) -> None:
     line = next(islice(text.split("\n"), place.line - 1, None), "") if mark else ""  # YAML knows more line ends than "\n"
     message = str(wrong.problem or wrong.context)
     hint = ""
+    opened = wrong.context_mark
+    if opened is not None and "quoted scalar" in str(wrong.context):
+        report.at(
+            Node(opened.line + 1, opened.column + 1), "not YAML: this quote is not closed", "write the same quote where the text ends"
+        )
+        return
+    if opened is not None and "flow" in str(wrong.context) and "stream end" in message:
+        report.at(Node(opened.line + 1, opened.column + 1), "not YAML: this bracket is not closed", "write ] or } where it ends")
+        return
     if "block scalar" in str(wrong.context) or "cannot start any token" in message:
         hint = "put the value in quotes" if "\t" not in line else "use spaces, not tabs"
     elif "mapping values are not allowed" in message:
         hint = "check the indentation; a text that contains ': ' stands in quotes"
+    elif "alphabetic or numeric" in message or "undefined alias" in message:
+        hint = 'a text that begins with * or & stands in quotes: "*"'
+    if any("\u00a0" in written for written in islice(text.split("\n"), max(place.line - 2, 0), place.line)):
+        hint = "there is a no-break space hereabouts, which is no blank: write an ordinary one"
     report.at(place, f"not YAML: {message}", hint)
 
 

@@ -119,6 +119,9 @@ class Many:
             if self._single:
                 value = self._item.read(node, report)
                 return BAD if value is BAD else [value]
+            if isinstance(node, Text) and node.empty:
+                report.at(node, "a value is missing", "write one item a line, each after a dash")
+                return BAD
             report.at(node, f"a list is wanted here, not a {_called(node)}", "write [ … ], or one item a line, each after a dash")
             return BAD
         if len(node.items) < self._least:

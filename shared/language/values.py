@@ -17,6 +17,7 @@ from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
 UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 DURATION_MAX: Final = 36_525 * DAY  # a hundred years
 DAYS_MAX: Final = 36_525
+YEARS: Final = (1900, 2999)  # of dates; beyond them no zone and no calendar knows anything
 _LONG_UNITS: Final = {
     "ms": ("milliseconds", "millis", "msec"),
     "s": ("seconds", "second", "secs", "sec"),
@@ -61,9 +62,25 @@ def duration(text: str) -> int:
     return int(total)
 
 
+def duration_of_a_second(text: str) -> int:
+    """As `duration`, at least a second: what comes again and again."""
+    length = duration(text)
+    if length < SECOND:
+        raise Wrong(f"{text} is too short to come again and again", "write at least 1s")
+    return length
+
+
 def duration_or_none_at_all(text: str) -> int:
     """As `duration`, but `0s` is allowed."""
     return 0 if re.fullmatch(r"0+(ms|[smhd])", text) else duration(text)
+
+
+def weight(text: str) -> str:
+    """A number of at least zero."""
+    number = decimal(text)
+    if number.startswith("-"):
+        raise Wrong(f"{text} is less than nothing", "write a number of at least 0")
+    return number
 
 
 def within(text: str) -> dict[str, Any]:
@@ -103,11 +120,17 @@ def decimal(text: str) -> str:
 def share(text: str) -> str:
     """`95%` as `"0.95"`."""
     if not text.endswith("%") or not _NUMBER.match(text[:-1]):
-        raise Wrong(f"{text!r} is not a share", f"write {text}%" if _NUMBER.match(text) else "write it as 95%")
+        raise Wrong(f"{text!r} is not a share", f"write {_percentage(text)}" if _NUMBER.match(text) else "write it as 95%")
     value = Decimal(text[:-1]) / 100
     if not 0 <= value <= 1:
         raise Wrong(f"{text} is not between 0% and 100%")
     return _plain(value)
+
+
+def _percentage(number: str) -> str:
+    """What was meant by a share without its sign: 0.15 and 15 are both 15%."""
+    value = Decimal(number)
+    return f"{_plain(value * 100 if 0 < value < 1 else value)}%"
 
 
 def share_or_number(text: str) -> str:
@@ -119,7 +142,9 @@ def bound(text: str) -> dict[str, str]:
     """`">= 95%"` or `"<= 3"` as the fields of terms.Bound."""
     found = _BOUND.match(text.strip())
     if found is None:
+        turned = re.fullmatch(r"=([<>])\s*(\S+)", text.strip())
         sample = f'">= {text}"' if re.fullmatch(r"-?\d+(\.\d+)?%?", text) else '">= 95%" or "<= 4.2"'
+        sample = sample if turned is None else f'"{turned[1]}= {turned[2]}"'
         raise Wrong(f"{text!r} is not a target", f"write a comparison and a value: {sample}")
     return {"op": found[1], "value": share_or_number(found[2])}
 
@@ -128,7 +153,9 @@ def money(text: str) -> dict[str, str]:
     """`500 CNY` as the fields of terms.Money."""
     found = _MONEY.match(text)
     if found is None:
-        raise Wrong(f"{text!r} is not an amount of money", 'write the amount, a space and the currency: "500 CNY"')
+        turned = re.fullmatch(r"([A-Za-z]{3})\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([A-Za-z]{3})", text.replace(",", ""), re.ASCII)
+        amount, currency = ("500", "CNY") if turned is None else (turned[2] or turned[3], (turned[1] or turned[4]).upper())
+        raise Wrong(f"{text!r} is not an amount of money", f'write the amount, a space and the currency: "{amount} {currency}"')
     return {"amount": _plain(Decimal(found[1])), "currency": found[2]}
 
 
@@ -137,9 +164,12 @@ def calendar_date(text: str) -> date:
     try:
         if not _DATE.match(text):
             raise ValueError
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise Wrong(f"{text!r} is not a date", "write it as 2026-10-01") from None
+    if not YEARS[0] <= day.year <= YEARS[1]:
+        raise Wrong(f"{text} lies outside the years {YEARS[0]} to {YEARS[1]}", "leave out the key where there is no end")
+    return day
 
 
 def time_of_day(text: str) -> int:
@@ -208,7 +238,7 @@ def window(text: str) -> dict[str, Any]:
         return {"kind": "period"}
     if kind in ("rolling", "tumbling") and length:
         try:
-            return {"kind": kind, "length": duration(length)}
+            return {"kind": kind, "length": duration_of_a_second(length)}
         except Wrong as wrong:
             raise Wrong(wrong.message, wrong.hint, len(kind) + 1) from None
     raise Wrong(f"{text!r} is not a window", "write period, rolling 30d or tumbling 1h")
@@ -244,7 +274,7 @@ def recurrence(text: str) -> str:
     except (ValueError, TypeError, KeyError, AttributeError) as wrong:  # what dateutil raises for values out of range
         raise Wrong(f"the recurrence cannot be read: {wrong}", 'such as "FREQ=MONTHLY;BYMONTHDAY=5"') from None
     if occurs is None:
-        raise Wrong("the recurrence never occurs")
+        raise Wrong("the recurrence never occurs", "no year has such a day; BYMONTHDAY=-1 is the last of each month")
     return text.removeprefix("RRULE:")
 
 

@@ -1,5 +1,6 @@
 """Time zones from the locked `tzdata` package, never from the machine, as the plain pairs that a compiled calendar carries."""
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,15 @@ _STEP: Final = timedelta(days=1)  # shorter than any two changes of a zone's off
 _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
+_A_PLACE: Final = "write an IANA name such as Asia/Shanghai or Europe/Berlin"
+_OTHER_PLACES: Final = {  # cities that people look for and the IANA list leaves out
+    **dict.fromkeys(("beijing", "bejing", "peking", "shenzhen", "guangzhou", "hangzhou", "chengdu", "china"), "Asia/Shanghai"),
+    **dict.fromkeys(("mumbai", "delhi", "new_delhi", "bangalore", "india"), "Asia/Kolkata"),
+    **dict.fromkeys(("san_francisco", "seattle", "pacific"), "America/Los_Angeles"),
+    **dict.fromkeys(("washington", "boston", "eastern"), "America/New_York"),
+    **dict.fromkeys(("munich", "frankfurt", "hamburg", "germany"), "Europe/Berlin"),
+}
+
 Transitions = tuple[tuple[int, int], ...]
 
 
@@ -26,10 +36,17 @@ def zone_name(text: str) -> str:
 
 def _zone_hint(text: str) -> str:
     place = text.replace(" ", "_").lower()
+    if (city := place.rsplit("/", 1)[-1]) in _OTHER_PLACES:
+        return f"write {_OTHER_PLACES[city]}"
+    if offset := re.fullmatch(r"(?:utc|gmt)?([+-])0?(\d{1,2})(?::?00)?", place):
+        turned = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"  # POSIX counts westwards
+        return f"write a place such as Asia/Shanghai, or {turned} (its sign is turned round)" if turned in _names() else _A_PLACE
+    if re.fullmatch("[a-z]{2,4}", place):
+        return f"abbreviations mean several zones; {_A_PLACE}"
     same_place = sorted(name for name in _names() if name.rsplit("/", 1)[-1].lower() == place.rsplit("/", 1)[-1])
     if same_place:
         return f"did you mean {same_place[0]}?"
-    return nearest(text, _names()) or "write an IANA name such as Asia/Shanghai or Europe/Berlin"
+    return nearest(text, _names()) or _A_PLACE
 
 
 @cache

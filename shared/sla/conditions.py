@@ -130,9 +130,15 @@ def _as_condition_error(report: str, text: str, variables: tuple[str, str]) -> C
     hint = ""
     if undeclared := re.search(r"undeclared reference to '([\w.]+)'", message):
         hint = f"fields are reached as {variables[1]}.{undeclared[1].split('.')[0]}, attributes of the event as {variables[0]}.…"
-        if variables != VARIABLES:
+        if text[before + max(column, 1) - 1 :].removeprefix(undeclared[1]).startswith("("):
+            hint = "CEL has no such function; it has startsWith, endsWith, contains, matches, size, has, all and exists"
+        elif variables != VARIABLES:
             hint = f"write {variables[1]}.{undeclared[1].split('.')[-1]}"
-    elif "'='" in message or "token recognition" in message:
+    elif any(quote in text for quote in "\u201c\u201d\u2018\u2019"):
+        hint = "write straight quotes"
+    elif "no matching overload" in message:
+        hint = "both sides must be of one kind: a text is compared with a text in quotes, a number with a number"
+    elif "'='" in message or "token recognition" in message or re.search(r"'(and|or|not|AND|OR|NOT|is|IN|If)'", message):
         hint = "equality is ==, and is &&, or is ||, texts stand in quotes"
     return ConditionError(message, before + max(column, 1) - 1, hint)
 

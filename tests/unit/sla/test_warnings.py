@@ -85,8 +85,8 @@ def test_a_new_cycle_warns_anew() -> None:
 
 @pytest.mark.parametrize("lead", ["1h", "2h"])
 def test_skipped_if_past_when_the_clock_starts(lead: str) -> None:
-    history = Timeline(agreement(warn_at=f"[{lead}, 50%]"))
-    history.at("10:00", "opened")
+    history = Timeline(agreement(targets="[{when: data.slow, within: 8h}, {within: 1h}]", warn_at=f"[{lead}, 50%]"))
+    history.at("10:00", "opened", {"slow": False})
     assert warned(history.until("10:59")) == [("10:30", "10:30:02")]
 
 
