@@ -1,12 +1,12 @@
 """Why a verdict is what it is: the timeline of a case, each interval counted or not, each event, each statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
 from shared.sla.books import ClockBook
-from shared.sla.calendars import Calendar, date_of
+from shared.sla.calendars import Calendar, Zone, date_of
 from shared.sla.clocks import Cycle
 from shared.sla.instants import SECOND, as_seconds, format_instant, or_none_instant, or_none_seconds, parse_instant
 from shared.sla.statements import Statement
@@ -70,22 +70,27 @@ def _cycle(book: ClockBook, cycle: Cycle, log_time: int, statements: list[Statem
         "cause": cycle.cause if view.state.startswith("breached") else None,
         "steps": [{"at": format_instant(s.instant), "what": s.what, "event": s.event, "note": s.note} for s in cycle.steps],
         "intervals": _intervals(cycle, end),
-        "statements": [
-            {
-                "type": s.type,
-                "revision": s.revision,
-                "decided_at": format_instant(s.decided_at),
-                "version": s.version,
-                "due": or_none_instant(s.due),
-                "threshold": s.detail.get("threshold"),
-                "evidence": list(s.evidence),
-            }
-            for s in statements
-        ],
+        "statements": statements_told(statements),
         "left_out": [event_id for _, event_id in sorted(book.excluded)],
     }
     told["text"] = list(_text(told, cycle.calendar))
     return told
+
+
+def statements_told(statements: Sequence[Statement]) -> list[dict[str, Any]]:
+    """What was stated, when, under which version and on what evidence."""
+    return [
+        {
+            "type": s.type,
+            "revision": s.revision,
+            "decided_at": format_instant(s.decided_at),
+            "version": s.version,
+            "due": or_none_instant(s.due),
+            "threshold": s.detail.get("threshold"),
+            "evidence": list(s.evidence),
+        }
+        for s in statements
+    ]
 
 
 # -- the target --------------------------------------------------------------------------------------------------------
@@ -207,13 +212,16 @@ def _wall(calendar: Calendar, instant: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=calendar.zone.to_local(instant))
 
 
+def wall_text(zone: Zone, instant: int) -> str:
+    """`Tue 2026-02-10 02:07:32`: the wall time of an instant, for people."""
+    wall = _EPOCH + timedelta(milliseconds=zone.to_local(instant))
+    fraction = f".{wall.microsecond // 1000:03}" if wall.microsecond else ""
+    return f"{_DAYS[wall.weekday()]} {wall:%Y-%m-%d %H:%M:%S}{fraction}"
+
+
 def _text(told: dict[str, Any], calendar: Calendar) -> Iterator[str]:
     def at(text: str | None) -> str:
-        if text is None:
-            return "-"
-        wall = _wall(calendar, parse_instant(text))
-        fraction = f".{wall.microsecond // 1000:03}" if wall.microsecond else ""
-        return f"{_DAYS[wall.weekday()]} {wall:%Y-%m-%d %H:%M:%S}{fraction}"
+        return "-" if text is None else wall_text(calendar.zone, parse_instant(text))
 
     state = told["state"].upper().replace("_", " ")
     yield f"{told['vendor']} / {told['service']} / {told['case']}, cycle {told['cycle']}: {state}"
@@ -236,18 +244,25 @@ def _text(told: dict[str, Any], calendar: Calendar) -> Iterator[str]:
     for piece in told["intervals"]:
         length = duration_text(piece["s"]) if piece["s"] else ""
         yield f"    {at(piece['from'])} .. {at(piece['to'])}  {piece['what']:<8} {length:<16} {piece['why']}".rstrip()
-    yield "  what was stated, and on what evidence"
-    for statement in told["statements"]:
-        yield f"    {at(statement['decided_at'])}  {_said(statement, at(statement['due']))}"
-        yield f"      {', '.join(statement['evidence'])}"
-    if not told["statements"]:
-        yield "    nothing"
+    yield from stated_text(told["statements"], calendar.zone)
     if told["left_out"]:
         yield f"  left out, because it came too late or awaits review: {', '.join(told['left_out'])}"
+
+
+def stated_text(statements: Sequence[dict[str, Any]], zone: Zone) -> Iterator[str]:
+    """Lines of what `statements_told` gave."""
+    yield "  what was stated, and on what evidence"
+    for statement in statements:
+        due = "-" if statement["due"] is None else wall_text(zone, parse_instant(statement["due"]))
+        yield f"    {wall_text(zone, parse_instant(statement['decided_at']))}  {_said(statement, due)}"
+        yield f"      {', '.join(statement['evidence']) or 'no event'}"
+    if not statements:
+        yield "    nothing"
 
 
 def _said(statement: dict[str, Any], due: str) -> str:
     kind = statement["type"].removeprefix("slawatch.").replace(".", " ")
     details = [f"at {statement['threshold']}" if statement["threshold"] else "", f"version {statement['version']}"]
     details += ["" if statement["revision"] is None else f"revision {statement['revision']}", "" if due == "-" else f"due {due}"]
+    details += [f"{name.replace('_', ' ')} {statement[name]}" for name in ("value", "cause") if statement.get(name) is not None]
     return f"{kind} ({', '.join(detail for detail in details if detail)})"

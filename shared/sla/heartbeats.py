@@ -425,6 +425,18 @@ class HeartbeatBook:
         self._changed.clear()
         return found
 
+    def slot(self, due: int) -> tuple[Span[HeartbeatRules], Beat | None] | None:
+        """The span of a slot, and the beat that met it or closed it late; None where there is no such slot."""
+        slot = self._slots.get(due)
+        if slot is not None:
+            return slot.span, slot.stopped
+        span = self._timetable.at(due - 1)  # the next one, which is not open yet
+        return None if span is None or span.end != due else (span, None)
+
+    def beats_of(self, case: str) -> frozenset[Beat]:
+        """The beats of a case that is in memory."""
+        return frozenset(self._cases.get(case, {}).values())
+
     def lines(self, log_time: int) -> Iterator[CaseLine]:
         """One line a slot, to the current one."""
         slots = [self._slots[due] for due in self._dues]

@@ -208,6 +208,10 @@ class LevelBook(ABC):
         """Whether a case is down, or excluded, until its own evidence ends that."""
         return self.downtime is not None and self.downtime.is_open(case)
 
+    def cases(self) -> set[str]:
+        """Cases in memory, and slots, that count for anything here."""
+        return self.marks.cases() | (set() if self.downtime is None else self.downtime.cases())
+
     def let_go(self, case: str) -> None:
         """A case leaves memory: what it counted for stays, for good."""
         self.marks.let_go(case)

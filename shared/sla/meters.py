@@ -6,7 +6,7 @@ Evidence that comes in order adds to what is there; evidence out of order is rea
 Both ways end in the same state. All instants are milliseconds.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -137,6 +137,15 @@ class MarkMeter:
     def follows(self, case: str) -> bool:
         return case in self._stories
 
+    def marks_of(self, case: str) -> Iterator[Mark]:
+        """What a case that is in memory, or a slot, counts for."""
+        yield from self._cases.get(case, {}).values()
+        yield from self._outcomes.get(case, {}).values()
+
+    def cases(self) -> set[str]:
+        """Those that count for anything, and are in memory."""
+        return self._cases.keys() | self._outcomes.keys()
+
     def refold(self, case: str, events: Sequence[Evidence], new: Evidence) -> Touched:
         story = self._stories[case] = Story()
         marks: dict[Key, Mark] = {}
@@ -234,7 +243,9 @@ class MarkMeter:
         return Outlook(is_lost, forecast, used, None, look_again if look_again is not None and look_again < end else None)
 
     def evidence(self, start: int, end: int) -> tuple[str, ...]:
-        found = sorted(mark for cell in self._cells_of(start, end) for mark in cell.evidence())
+        first = max(bisect_right(self._starts, start) - 1, 0)  # the span of a burn rate begins inside a window
+        cells = (self._cells[self._starts[i]] for i in range(first, bisect_left(self._starts, end)))
+        found = sorted(mark for cell in cells for mark in cell.evidence() if start <= mark[0] < end)
         return tuple(id_ for _, id_ in found[:EVIDENCE_MAX])
 
     # -- cases that leave ----------------------------------------------------------------------------------------
@@ -258,7 +269,7 @@ class MarkMeter:
         del self._starts[:count]
 
 
-class _Spell(NamedTuple):
+class Spell(NamedTuple):
     """Down, or excluded, from an event of one case to another of it; `end` None while it lasts."""
 
     excludes: bool
@@ -274,8 +285,8 @@ class _CaseSpells:
 
     def __init__(self) -> None:
         self.story = Story()
-        self.spells: list[_Spell] = []
-        self.open: dict[bool, _Spell] = {}  # by `excludes`
+        self.spells: list[Spell] = []
+        self.open: dict[bool, Spell] = {}  # by `excludes`
         self.instants: list[int] = []  # of the events that play a part
 
 
@@ -290,7 +301,7 @@ class DowntimeMeter:
         self._open_starts: dict[bool, list[int]] = {False: [], True: []}  # the same, in order
         self._instants: list[int] = []
         self._downs: list[tuple[int, str]] = []  # (instant, id) of the events that began downtime
-        self._for_good: list[_Spell] = []  # downtime of cases that have left
+        self._for_good: list[Spell] = []  # downtime of cases that have left
         self.has_let_go = False  # it counts evidence of cases that have left
         self._lost: dict[int, tuple[WorkedTime, WorkedTime]] = {}  # by calendar: downtime not excluded; exclusions
 
@@ -310,6 +321,17 @@ class DowntimeMeter:
 
     def follows(self, case: str) -> bool:
         return case in self._cases
+
+    def spells_of(self, case: str) -> Iterator[Spell]:
+        """Downtime and exclusions of a case that is in memory."""
+        known = self._cases.get(case)
+        if known is not None:
+            yield from known.spells
+            yield from known.open.values()
+
+    def cases(self) -> set[str]:
+        """Those that are followed, and in memory."""
+        return set(self._cases)
 
     def refold(self, name: str, events: Sequence[Evidence], new: Evidence) -> Touched:
         before, case = self._cases.get(name, _CaseSpells()), _CaseSpells()
@@ -346,7 +368,7 @@ class DowntimeMeter:
         for role, excludes in fired:
             spell = case.open.get(excludes)
             if role is Role.START and spell is None:
-                case.open[excludes] = _Spell(excludes, now, None, event.id)
+                case.open[excludes] = Spell(excludes, now, None, event.id)
                 if not excludes:
                     insort(self._downs, (now, event.id))
                 touched.append((now, FOREVER))
@@ -365,7 +387,7 @@ class DowntimeMeter:
             if not spell.excludes:
                 del self._downs[bisect_left(self._downs, (spell.start, spell.id))]
 
-    def _count(self, spell: _Spell, sign: int, touched: Touched) -> None:
+    def _count(self, spell: Spell, sign: int, touched: Touched) -> None:
         """A spell that has ended comes into the union, or goes."""
         interval = (spell.start, FOREVER if spell.end is None else spell.end)
         union = self._unions[spell.excludes]
@@ -467,7 +489,7 @@ class DowntimeMeter:
         lasting = [(spell.start, spell.id) for spell in self._spells_over(start)]
         return tuple(id_ for _, id_ in sorted(lasting + self._downs[first : bisect_left(self._downs, (end, ""))])[:EVIDENCE_MAX])
 
-    def _spells_over(self, start: int) -> Iterator[_Spell]:
+    def _spells_over(self, start: int) -> Iterator[Spell]:
         """Downtime that began before an instant and lasts beyond it."""
         of_cases = (spell for case in self._cases.values() for spell in (*case.spells, *case.open.values()))
         for spell in chain(self._for_good, of_cases):

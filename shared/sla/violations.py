@@ -179,6 +179,11 @@ class ViolationBook:
         """A ratio counts no violations."""
         return {}
 
+    def violations(self) -> Iterator[tuple[Evidence, ViolationRules, int | None, bool]]:
+        """(event, rules, revision, whether it stands) of all that was ever stated, in the order of time."""
+        for found in sorted(self._found.values(), key=lambda found: (found.event.time, found.event.key)):
+            yield found.event, found.rules, found.standing.revision, found.standing.is_breach
+
     def lines(self, _log_time: int) -> Iterator[CaseLine]:
         """One line a violation; events that pass are listed nowhere."""
         for found in sorted(self._found.values(), key=lambda found: (found.event.time, found.event.key)):

@@ -58,6 +58,7 @@ def test_a_burst_of_bad_ones_is_told_at_the_next_edge_of_the_grid(clock: ClockMo
     assert said == [("level.burning", "10:00:05", None, "10:00:07", "burning")]
     statement = history.statements[-1]
     assert (statement.severity, statement.cause) == ("page", "burn_rate")
+    assert len(statement.evidence) == 1  # the bad one, although the window of the level began long before
     assert (statement.detail["threshold"], statement.detail["total"]) == ("5x over 1h and 5m", 1)
 
 

@@ -1,0 +1,83 @@
+"""`slawatch explain` for what is counted over cases: every number in it adds up to the level that was stated."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from shared.cli.__main__ import app
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+UNTIL = "2026-04-15T12:00:00Z"  # long enough for cases to have left memory
+
+
+def explain(trade: str, case: str, *more: str, until: str = UNTIL) -> Result:
+    folder = EXAMPLES / trade
+    words = ["explain", "-a", str(folder / "agreement.yaml"), "-e", str(folder / "events.ndjson"), "--case", case, "--until", until]
+    return CliRunner().invoke(app, [*words, *more])
+
+
+def told(trade: str, case: str, *more: str, until: str = UNTIL) -> list[dict[str, Any]]:
+    result = explain(trade, case, "--json", *more, until=until)
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
+
+
+def test_a_ratio_names_every_outcome_that_it_counts() -> None:
+    (level,) = told("helpdesk", "2026-02", "--objective", "in-time-share")
+    assert (level["state"], level["good"], level["total"], level["provisional"]) == ("breached", 4, 7, False)
+    assert [mark["counts"] for mark in level["evidence"]].count(True) == 4
+    assert len(level["evidence"]) == 7
+    assert {mark["case"] for mark in level["evidence"] if not mark["counts"]} == {"INC-1002", "INC-1004", "INC-1008"}
+    assert [stated["type"] for stated in level["statements"]][-2:] == ["slawatch.breach.opened", "slawatch.breach.final"]
+    assert "  because   57.14285714% is not >= 95%" in level["text"]
+
+
+def test_an_average_names_every_number() -> None:
+    (level,) = told("helpdesk", "2026-02-01", "--objective", "satisfaction")
+    assert [mark["counts"] for mark in level["evidence"]] == [5, 3, 5, 4]
+    assert level["value"] == sum(mark["counts"] for mark in level["evidence"]) / 4
+    assert "  measures  avg of data.score" in level["text"]
+
+
+@pytest.mark.parametrize("until", [UNTIL, "2026-02-28T01:00:00Z"])
+def test_downtime_adds_up_to_what_the_level_lost(until: str) -> None:
+    (level,) = told("hosting", "2026-02", "--objective", "uptime", until=until)
+    down = [piece for piece in level["intervals"] if piece["what"] == "down"]
+    assert sum(piece["s"] for piece in down) == level["total"] - level["good"] > 0
+    assert [piece["events"][0]["case"] for piece in level["intervals"]] == ["OUT-71", "MNT-9", "OUT-74"]
+    burning = [stated for stated in level["statements"] if stated["type"] == "slawatch.level.burning"]
+    assert burning[0]["threshold"] == "14.4x over 1h and 5m"
+    assert all(stated["evidence"] for stated in burning)
+
+
+def test_a_window_that_is_not_over_tells_how_it_stands() -> None:
+    (level,) = told("helpdesk", "2026-02", "--objective", "satisfaction", until="2026-02-20T12:00:00Z")
+    assert level["state"] == "open"
+    assert level["because"] == "the window is not over; it stands at 4.25"
+
+
+def test_a_slot_tells_what_came_and_is_found_by_its_due_its_day_and_its_event() -> None:
+    by_due, by_event = told("payroll", "2026-02-06T10:00:00Z"), told("payroll", "REP-2026-01")
+    assert by_due == by_event
+    (slot,) = by_due
+    assert (slot["state"], slot["event"], slot["stopped"]) == ("met", "wf-7001", "2026-02-06T09:00:00Z")
+    assert "  came      wf-7001 at Fri 2026-02-06 17:00:00, in time" in slot["text"]
+    breached = told("campus", "2026-03-23")
+    assert [one["state"] for one in breached if one["kind"] == "heartbeat"] == ["breached"]
+    assert any("nothing came" in line for line in breached[0]["text"])
+
+
+def test_a_violation_shows_the_test_and_the_data_that_failed_it() -> None:
+    (violation,) = told("campus", "LOT-2", "--objective", "lot-accepted")
+    assert (violation["unless"], violation["data"]) == ("data.defects <= data.accept", {"sampled": 80, "defects": 4, "accept": 3})
+    assert [stated["type"].rsplit(".", 1)[1] for stated in violation["statements"]] == ["opened", "closed", "final"]
+
+
+def test_what_is_counted_nowhere_is_said_so() -> None:
+    result = explain("payroll", "nothing")
+    assert result.exit_code == 1
+    assert "the start of a window" in result.output
