@@ -36,7 +36,7 @@ class _Asked:
         self.case = text
         self._day = (f"{text}-01"[:10] + "T00:00:00Z") if _DAY.match(text) else None
         try:
-            self._instant = parse_instant(self._day or text)
+            self._instant: int | None = parse_instant(self._day or text)
         except BadInstant:
             self._instant = None
 

@@ -151,7 +151,11 @@ _DEADLINE = _objective(
 _TARGET_LEVEL = Leaf(values.bound, {"pattern": values.BOUND_PATTERN, "examples": [">= 95%", "<= 4.2"]})
 _LEVEL_KEYS = (
     Key("target", _TARGET_LEVEL, 'a comparison and a value: ">= 95%"', required=True),
-    Key("window", Leaf(values.window, {"examples": ["period", "rolling 30d", "tumbling 1h"]}), "what it is measured over (default period)"),
+    Key(
+        "window",
+        Leaf(values.window, {"pattern": values.WINDOW_PATTERN, "examples": ["period", "rolling 30d", "tumbling 1h"]}),
+        "what it is measured over (default period)",
+    ),
     Key("min_events", Whole(0), "fewer make the window no_data (default 0)"),
     Key("on_empty", OneOf("met", "no_data", "breach"), "write on_empty: met, no_data or breach, for a window with no event", required=True),
     Key("warn_at", _WARN_AT, "at risk from these shares of the error budget on"),
@@ -188,7 +192,12 @@ _AGGREGATE = _objective(
     "aggregate",
     Key("of", Record("Base of an aggregate", (Key("events", TRIGGER, _OF_EVENTS.doc, required=True),)), "the events", required=True),
     Key("field", _PATH, "the number it aggregates; not for count"),
-    Key("aggregate", Leaf(values.aggregate, {"examples": ["avg", "p95"]}), "avg, sum, min, max, count, or p50 … p99", required=True),
+    Key(
+        "aggregate",
+        Leaf(values.aggregate, {"pattern": values.AGGREGATE_PATTERN, "examples": ["avg", "p95"]}),
+        "avg, sum, min, max, count, or p50 … p99",
+        required=True,
+    ),
     *_LEVEL_KEYS,
     penalty=_LEVEL_PENALTY,
     check=checks.aggregate,

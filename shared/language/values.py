@@ -43,6 +43,8 @@ WITHIN_PATTERN: Final = r"^((\d+(\.\d+)?(ms|s|m|h|d))+|\d+(bd|cd))$"
 SHARE_PATTERN: Final = r"^\d+(\.\d+)?%$"
 BOUND_PATTERN: Final = r"^(>=|<=|==|>|<)\s*-?\d+(\.\d+)?%?$"
 MONEY_PATTERN: Final = r"^\d+(\.\d+)? [A-Z]{3}$"
+WINDOW_PATTERN: Final = r"^(period|(rolling|tumbling) (\d+(\.\d+)?(ms|s|m|h|d))+)$"
+AGGREGATE_PATTERN: Final = r"^(avg|sum|min|max|count|p\d{1,2}(\.\d{1,2})?)$"
 DATE_PATTERN: Final = r"^\d{4}-\d\d-\d\d"
 
 

@@ -19,7 +19,7 @@ from shared.sla.level_rules import LevelRules
 from shared.sla.levels import LevelBook, LevelLine, line_of
 from shared.sla.meters import Mark, Spell
 from shared.sla.statements import Statement
-from shared.sla.terms import Aggregate, Availability, EventsOf, Ratio
+from shared.sla.terms import Aggregate, Availability, EventsOf, ObjectiveOf, Ratio
 from shared.sla.violations import ViolationBook
 from shared.sla.windows import Span
 
@@ -111,7 +111,7 @@ def _measures(rules: LevelRules) -> str:
     match rules.objective:
         case Ratio(of=EventsOf(events=events, good=good)):
             return f"share of {' or '.join(events.on)} for which: {good}"
-        case Ratio(of=of):
+        case Ratio(of=ObjectiveOf() as of):
             return f"share of {of.objective} that was met"
         case Aggregate(aggregate=function, field=field):
             return f"{function} of {field or 'events'}"

@@ -113,7 +113,7 @@ events: [{type: ticket.opened, time: "{opened}", subject: "{no}"}]
 def test_a_table_that_cannot_be_used_is_told_in_words(tmp_path: Path, command: str, name: str, content: bytes, why: str) -> None:
     (tmp_path / "m.yaml").write_text(MAPPING, "utf-8")
     (tmp_path / name).write_bytes(content)
-    words = [command, "-a", HELPDESK / "agreement.yaml", "--events", tmp_path / name, "--mapping", tmp_path / "m.yaml"]
+    words: list[str | Path] = [command, "-a", HELPDESK / "agreement.yaml", "--events", tmp_path / name, "--mapping", tmp_path / "m.yaml"]
     result = slawatch(*words, *(["--case", "7"] if command == "explain" else []))
     assert result.exit_code == 2, result.output
     assert why in result.output

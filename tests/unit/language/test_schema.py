@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from shared.language import load
 from shared.language.loading import KINDS
 from shared.language.schema import file_of, schema_of, text_of
-from tests.unit.language.samples import CALENDAR, SOUND, with_lines
+from tests.unit.language.samples import CALENDAR, SOUND, with_lines, with_objective
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.yaml"))
 
@@ -46,6 +46,10 @@ def test_examples_are_sound_for_the_loader_and_for_editors(file: Path) -> None:
         with_lines("cancel: {when: data.x}"),
         CALENDAR.replace("mon-fri", "monday"),
         SOUND.replace("vendor: acme\n", ""),
+        with_objective("name: n", "kind: aggregate", "of: {events: x}", "aggregate: cuont", 'target: "> 3"', "on_empty: met"),
+        with_objective(
+            "name: n", "kind: aggregate", "of: {events: x}", "aggregate: count", 'target: "> 3"', "on_empty: met", "window: sliding 1h"
+        ),
     ],
 )
 def test_editors_mark_what_the_loader_refuses(text: str) -> None:
