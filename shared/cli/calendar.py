@@ -1,7 +1,7 @@
 """`slawatch calendar`: due instants and month views."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,7 +11,9 @@ from rich.table import Table
 from shared.cli.console import fail, load_documents, out
 from shared.language.calendars import ALWAYS, always
 from shared.language.problems import Wrong
+from shared.language.values import calendar_date
 from shared.language.values import within as parse_within
+from shared.language.zones import zone_name
 from shared.sla.calendars import Calendar, civil_days_later
 from shared.sla.instants import DAY, BadInstant, format_instant, parse_instant
 from shared.sla.terms import CalendarTable, Within
@@ -23,6 +25,10 @@ BUILT_IN: list[Path] = []
 
 def _find(name: str, files: Sequence[Path], zone: str) -> Calendar:
     if name == ALWAYS:
+        try:
+            zone_name(zone)
+        except Wrong as wrong:
+            _wrong(wrong)
         return Calendar(always(zone))
     tables: dict[str, CalendarTable] = load_documents(files).calendars if files else {}
     if name not in tables:
@@ -31,8 +37,9 @@ def _find(name: str, files: Sequence[Path], zone: str) -> Calendar:
     return Calendar(tables[name])
 
 
-def _wrong(message: str) -> NoReturn:
-    fail(message, 2)
+def _wrong(wrong: Exception) -> NoReturn:
+    hint = f" ({wrong.hint})" if isinstance(wrong, Wrong) and wrong.hint else ""
+    fail(f"{wrong}{hint}", 2)
 
 
 def _local(calendar: Calendar, instant: int) -> str:
@@ -58,7 +65,7 @@ def due(
         begin = _instant(start, calendar)
         duration = Within(**parse_within(within))
     except (BadInstant, Wrong) as wrong:
-        _wrong(str(wrong))
+        _wrong(wrong)
     if duration.unit == "bd":
         end = calendar.close_of_business(begin, duration.amount)
     elif duration.unit == "cd":
@@ -74,9 +81,14 @@ def due(
 
 def _instant(text: str, calendar: Calendar) -> int:
     try:
-        return parse_instant(text)
-    except BadInstant:
-        return calendar.zone.to_instant(parse_instant(text + "Z"))
+        begin = parse_instant(text)
+    except BadInstant as wrong:
+        try:
+            begin = calendar.zone.to_instant(parse_instant(text + "Z"))
+        except BadInstant:
+            raise wrong from None
+    calendar_date(format_instant(begin)[:10])
+    return begin
 
 
 @app.command()
@@ -92,9 +104,9 @@ def show(
     """
     calendar = _find(name, calendars, zone)
     try:
-        first = date.fromisoformat(f"{month}-01")
-    except ValueError:
-        _wrong(f"{month!r} is not a month such as 2026-10")
+        first = calendar_date(f"{month}-01")
+    except Wrong as wrong:
+        _wrong(Wrong(f"{month!r} is not a month", "such as 2026-10") if "not a date" in wrong.message else wrong)
     table = Table("date", "day", "working hours", "worked", title=f"{name} {month} ({calendar.zone_name})")
     day, total = first, 0
     while day.month == first.month:

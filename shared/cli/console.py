@@ -33,6 +33,15 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
+def directory(path: Path) -> Path:
+    """A directory for results, made where it is missing; ends with a word where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        fail(f"{path} cannot be the directory for the results: {wrong.strerror}", 2)
+    return path
+
+
 def load_documents(files: Sequence[Path]) -> Loaded:
     """Agreements, calendars and mappings of files; ends with every problem and its place if there is any."""
     loaded = load(files)

@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from shared.cli.console import directory as make_directory
 from shared.cli.console import fail, load_documents, out
 from shared.cli.history import Rejects, Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
@@ -42,7 +43,7 @@ class _Left:
 
 
 def outcomes(agreement: Path, events: Path, mapping: Path | None, until: int | None) -> dict[Place, Outcome]:
-    """The final line of every clock and window, by objective, vendor, service, and case and cycle or window. Raises Unusable."""
+    """The final line of every clock and window, by objective, vendor, service, case and cycle or window, and agreement. Raises Unusable."""
     sink = _Left()
     run = Replay(load_documents([agreement]), sink, None)
     with open_history(events, find_mapping(mapping)) as source:
@@ -58,7 +59,11 @@ def outcomes(agreement: Path, events: Path, mapping: Path | None, until: int | N
 
 
 def _place(line: Outcome, *names: str) -> Place:
-    return tuple(str(line[name]) for name in ("objective", "vendor", "service", *names))
+    return tuple(str(line[name]) for name in ("objective", "vendor", "service", *names, "agreement"))
+
+
+def _without_agreement(lines: dict[Place, Outcome]) -> dict[Place, Outcome]:
+    return {place[:-1]: line for place, line in lines.items()}
 
 
 def changes(old: dict[Place, Outcome], new: dict[Place, Outcome]) -> list[dict[str, Any]]:
@@ -88,10 +93,11 @@ def diff(
         before, after = (outcomes(file, events, mapping, end) for file in (old, new))
     except (BadInstant, Unusable) as wrong:
         fail(str(wrong), 2)
+    if len({place[-1] for place in before}) < 2 and len({place[-1] for place in after}) < 2:
+        before, after = _without_agreement(before), _without_agreement(after)  # so that a draft may have a name of its own
     found = changes(before, after)
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "diff.ndjson").write_bytes(b"".join(msgspec.json.encode(change) + b"\n" for change in found))
+        (make_directory(directory) / "diff.ndjson").write_bytes(b"".join(msgspec.json.encode(change) + b"\n" for change in found))
     _show(found, len(before.keys() | after.keys()))
 
 
@@ -104,14 +110,19 @@ def _show(found: list[dict[str, Any]], total: int) -> None:
     for (objective, was, becomes), count in sorted(moves.items()):
         summary.add_row(objective, was, becomes, str(count))
     out.print(summary)
-    table = Table("objective", "vendor", "case or window", "from", "to", "due from", "due to")
+    table = Table("objective", "vendor", "case or window", "from", "to", "due or level from", "due or level to")
     for change in found[:SHOWN]:
         place, was, becomes = change["place"], change["from"], change["to"]
-        due = [str((line or {}).get("due") or "") for line in (was, becomes)]
-        table.add_row(place[0], place[1], place[3], _state(was), _state(becomes), *due)
+        table.add_row(place[0], place[1], place[3], _state(was), _state(becomes), _measure(was), _measure(becomes))
     out.print(table)
     if len(found) > SHOWN:
         out.print(f"and {len(found) - SHOWN} more: --out DIR writes them all")
+
+
+def _measure(line: Outcome | None) -> str:
+    """When a clock is due, or what a level is."""
+    of = {} if line is None else line
+    return next((str(of[name]) for name in ("due", "value") if of.get(name) is not None), "")
 
 
 def _state(line: Outcome | None) -> str:

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from shared.cli.console import directory as make_directory
 from shared.cli.console import err, fail, load_documents, out
 from shared.cli.history import Order, Rejects, Replay, Source, Unusable, open_history
 from shared.cli.spilling import Spill
@@ -34,7 +35,7 @@ class Files:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
+            make_directory(directory)
         self._verdicts, self._rejects = self._open("verdicts.ndjson"), self._open("rejects.ndjson")
         self.verdicts = 0
         self._spill = Spill()

@@ -179,6 +179,48 @@ def test_diff_says_which_verdicts_a_draft_would_change(tmp_path: Path) -> None:
     assert same.output.startswith("0 of ")
 
 
+def test_diff_keeps_agreements_apart_that_name_their_objectives_alike(tmp_path: Path) -> None:
+    one = (HELPDESK / "agreement.yaml").read_text("utf-8")
+    agreement = one[one.index("kind: Agreement") - len("apiVersion: slawatch/v1\n") :]
+    (tmp_path / "both.yaml").write_text(f"{one}\n---\n{agreement.replace('name: acme-helpdesk', 'name: twin')}", "utf-8")
+    (tmp_path / "draft.yaml").write_text(one.replace("name: acme-helpdesk", "name: draft"), "utf-8")
+
+    def first_line(old: Path, new: Path) -> str:
+        result = slawatch("diff", old, new, "--events", HELPDESK / "events.ndjson", "--until", UNTIL)
+        assert result.exit_code == 0, result.output
+        return result.output.splitlines()[0]
+
+    count = int(first_line(HELPDESK / "agreement.yaml", tmp_path / "draft.yaml").removeprefix("0 of ").removesuffix(" verdicts change"))
+    assert first_line(HELPDESK / "agreement.yaml", tmp_path / "both.yaml") == f"{count} of {2 * count} verdicts change"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["due", "24x7", "--start", "2026-02-14T17:00", "--within", "4x"], "'4x' is not a duration (write a number and a unit"),
+        (["due", "24x7", "--start", "yesterday", "--within", "4h"], "'yesterday' is not an RFC 3339 instant"),
+        (["due", "24x7", "--start", "9990-01-01T00:00", "--within", "36000d"], "9990-01-01 lies outside the years"),
+        (["due", "24x7", "--start", "2026-01-01T00:00", "--within", "4h", "--zone", "Mars"], "the time zone 'Mars' is not known"),
+        (["show", "24x7", "2026-13"], "'2026-13' is not a month (such as 2026-10)"),
+        (["show", "24x7", "9999-12"], "lies outside the years"),
+    ],
+)
+def test_calendar_says_what_it_cannot_answer(words: list[str], why: str) -> None:
+    result = slawatch("calendar", *words)
+    assert result.exit_code == 2, result.output
+    assert why in result.output
+
+
+@pytest.mark.parametrize("command", ["replay", "diff"])
+def test_results_that_cannot_be_written_are_said_so(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    agreement = HELPDESK / "agreement.yaml"
+    words = ["replay", "-a", agreement] if command == "replay" else ["diff", agreement, agreement]
+    result = slawatch(*words, "--events", HELPDESK / "events.ndjson", "--out", tmp_path / "file")
+    assert result.exit_code == 2, result.output
+    assert "cannot be the directory for the results" in result.output
+
+
 def test_commands_against_the_stack_say_so_when_none_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLAWATCH_HOME", str(tmp_path))
     for words in (["export"], ["keys", "list"], ["agreements", "list"]):
