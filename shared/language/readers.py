@@ -241,6 +241,9 @@ class Record:
         return self._completed(fields, report)
 
     def _read_short(self, fields: Fields, node: Node, report: Report) -> Any:
+        if not self._short and isinstance(node, Text) and node.empty:
+            report.at(node, "a value is missing", "write its keys below it, further in")
+            return BAD
         if not self._short:
             example = next((key.name for key in self.keys.values() if key.required), next(iter(self.keys)))
             report.at(node, f"{self.title} is a table of keys, not a {_called(node)}", f"write {{{example}: …}}")

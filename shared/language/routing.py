@@ -27,7 +27,7 @@ _REPEAT: Final = 0
 
 
 class _Secret:
-    """`${NAME}` of the environment, or `{file: path}`; never the secret itself. Where `plain`, an ordinary text is possible too."""
+    """`${NAME}` of the environment, or `{file: path}`; never the secret itself. Where `plain`, an http address is possible too."""
 
     def __init__(self, plain: bool = False) -> None:
         self._plain = plain
@@ -38,13 +38,16 @@ class _Secret:
         if isinstance(node, Text) and (found := _ENV.match(node.text)):
             return {"env": found[1]}
         if self._plain and isinstance(node, Text) and not node.empty and "${" not in node.text:
-            return node.text
+            if node.text.startswith(("http://", "https://")):
+                return node.text
+            report.at(node, f"{node.text!r} is not an address", "it begins with https://")
+            return BAD
         report.at(node, "a secret does not stand in the file", "write ${NAME} for an environment variable, or {file: path}")
         return BAD
 
     def schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         named: list[dict[str, Any]] = [{"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"}, _FILE.schema(defs)]
-        return {"anyOf": [*named, {"type": "string", "pattern": r"^[^$]+$"}] if self._plain else named}
+        return {"anyOf": [*named, {"type": "string", "pattern": r"^https?://[^$]*$"}] if self._plain else named}
 
 
 _TEXT: Final = Leaf(values.any_text)
@@ -64,6 +67,12 @@ def _rate(text: str) -> dict[str, int]:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise Wrong(f"{text!r} is not an address", "it begins with https://")
+    return text
+
+
+def _mail_address(text: str) -> str:
+    if not re.fullmatch(r"[^\s@]+@[^\s@]+", text):
+        raise Wrong(f"{text!r} is not a mail address", "write it as team@example.com")
     return text
 
 
@@ -94,18 +103,44 @@ _OWN_KEYS: Final[dict[str, tuple[Key, ...]]] = {
         Key("url", Leaf(_url), "of another region or a proxy"),
     ),
     "alertmanager": (_PLAIN_URL,),
-    "mail": (Key("to", Many(_TEXT, single=True, unique=True), "addresses", required=True),),
+    "mail": (Key("to", Many(Leaf(_mail_address), single=True, unique=True), "addresses", required=True),),
     "apprise": (_URL,),
 }
+
+
+def _check_slack(fields: Fields, report: Report) -> None:
+    if fields.has_key("url") == fields.has_key("token"):
+        report.at(fields.node, "a slack channel has a url, or a token and to", "write url: ${NAME}, or token: ${NAME} and to: C0123456789")
+    elif fields.has_key("token") != fields.has_key("to"):
+        report.at(fields.node, "'token' and 'to' go together", "say with to: which channel the bot writes to")
+
+
+_CHECKS: Final = {"slack": _check_slack}
 _CHANNELS: Final = Tagged(
     "kind",
     [
-        (kind, Record(f"{kind} channel", (Key("kind", OneOf(kind), "which channel", required=True), *own, *_CHANNEL)))
+        (
+            kind,
+            Record(
+                f"{kind} channel",
+                (Key("kind", OneOf(kind), "which channel", required=True), *own, *_CHANNEL),
+                check=_CHECKS.get(kind),
+            ),
+        )
         for kind, own in _OWN_KEYS.items()
     ],
     "a channel",
 )
 _MATCH: Final = Pairs(values.any_text, Many(_TEXT, single=True))
+_SEVERITIES: Final = ("page", "ticket", "info")
+
+
+def _check_match(fields: Fields, key: str, report: Report) -> None:
+    """A severity that no alert has matches nothing."""
+    for name, wanted in fields.get(key, ()):
+        unknown = [text for text in wanted if name == "severity" and "*" not in text and text not in _SEVERITIES]
+        if unknown:
+            report.at(fields.place(key), f"no alert has the severity {unknown[0]!r}", nearest(unknown[0], _SEVERITIES))
 
 
 class _Hours:
@@ -200,6 +235,13 @@ _ESCALATION: Final = Record(
         Key("acknowledged_for", _DURATION, "an acknowledgement holds so long, then the steps begin again (default: for good)"),
     ),
 )
+
+
+def _check_inhibition(fields: Fields, report: Report) -> None:
+    for key in ("source", "target"):
+        _check_match(fields, key, report)
+
+
 _INHIBITION: Final = Record(
     "inhibition",
     (
@@ -207,6 +249,7 @@ _INHIBITION: Final = Record(
         Key("target", _MATCH, "alerts with these are not told", required=True),
         Key("equal", Many(_TEXT, single=True, unique=True), "if these labels are the same on both, such as vendor"),
     ),
+    check=_check_inhibition,
 )
 
 
@@ -221,6 +264,8 @@ class _Lazy:
 
 
 def _check_route(fields: Fields, report: Report) -> None:
+    for key in ("match", "but_not"):
+        _check_match(fields, key, report)
     if fields.has_key("receiver") and fields.has_key("escalation"):
         report.at(fields.key_place("receiver"), "a route has a receiver or an escalation, not both", "put the receiver into a step")
 

@@ -215,7 +215,7 @@ def test_calendar_says_what_it_cannot_answer(words: list[str], why: str) -> None
 def test_results_that_cannot_be_written_are_said_so(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     agreement = HELPDESK / "agreement.yaml"
-    words = ["replay", "-a", agreement] if command == "replay" else ["diff", agreement, agreement]
+    words: list[str | Path] = ["replay", "-a", agreement] if command == "replay" else ["diff", agreement, agreement]
     result = slawatch(*words, "--events", HELPDESK / "events.ndjson", "--out", tmp_path / "file")
     assert result.exit_code == 2, result.output
     assert "cannot be the directory for the results" in result.output

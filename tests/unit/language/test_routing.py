@@ -56,6 +56,11 @@ def test_a_sound_document() -> None:
         ("kind: mail", "kind: mial", (8, 16), "'mial' is not possible here"),
         ("{hours: {mon", "{calendar: office}}, bo: {receivers: ann, quiet_hours: {hours: {mon", (9, 56), "there is no calendar 'office'"),
         ("2026-01-05T09:00", "Monday", (10, 38), "'Monday' is not a day and time"),
+        ("kind: mail, to: ann@example.com", "kind: slack", (8, 9), "a slack channel has a url, or a token and to"),
+        ("kind: mail, to: ann@example.com", "kind: slack, token: '${T}'", (8, 9), "'token' and 'to' go together"),
+        ("to: ann@example.com", "to: ann", (8, 26), "'ann' is not a mail address"),
+        ("https://chat", "ftp://chat", (7, 31), "'ftp://chat.example' is not an address"),
+        ("severity: page", "severity: critical", (17, 15), "no alert has the severity 'critical'"),
         ("group_by: [vendor]", "groupby: [vendor]", (14, 3), "route has no key 'groupby'"),
     ],
 )
