@@ -11,7 +11,7 @@ from shared.language.agreements import AGREEMENT
 from shared.language.calendars import ALWAYS, API_VERSION, CALENDAR, always, compile_calendar, unknown_calendar
 from shared.language.compiling import compile_agreement
 from shared.language.mapping import MAPPING, RowMapping, compile_mapping
-from shared.language.nodes import Node, Table, Text, documents
+from shared.language.nodes import TEXT_LENGTH_MAX, Node, Table, Text, documents
 from shared.language.problems import LanguageError, Problem, Report, nearest
 from shared.language.readers import BAD, Fields, Record
 from shared.language.routing import ROUTING, calendar_places, compile_routing
@@ -60,6 +60,9 @@ def load(files: Sequence[Path], known: Mapping[str, CalendarTable] = _NO_CALENDA
         report = Report(str(file))
         reports.append(report)
         try:
+            if file.stat().st_size > 4 * TEXT_LENGTH_MAX:  # not even to be read; 4 bytes a character at most
+                report.at(Node(1, 1), f"the file is larger than {TEXT_LENGTH_MAX} characters can be", "split it")
+                continue
             text = file.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as wrong:
             reason = "it is not UTF-8 text" if isinstance(wrong, UnicodeDecodeError) else (wrong.strerror or str(wrong))

@@ -17,15 +17,16 @@ Document = dict[str, Any]
 
 def run_engine(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
     """The lines of `cases.ndjson` for documents as YAML gives them and events in order of arrival, in event-time mode."""
-    return [case_line(line) for line in _run(agreement, calendars, events, until).case_lines()]
+    return [case_line(line) for line in run_whole(agreement, calendars, events, until).case_lines()]
 
 
 def run_levels(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
     """The lines of `levels.ndjson`, likewise."""
-    return [level_line(line) for line in _run(agreement, calendars, events, until).level_lines()]
+    return [level_line(line) for line in run_whole(agreement, calendars, events, until).level_lines()]
 
 
-def _run(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
+def run_whole(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
+    """The engine after a history, likewise."""
     engine = Whole("event")
     for bundle in bundles_of("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
         engine.activate(bundle, "drawn")

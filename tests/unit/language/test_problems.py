@@ -373,6 +373,13 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     assert wrong.value.problems == (loaded.problems[1],)
 
 
+def test_a_huge_file_is_not_even_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    (problem,) = load([tmp_path / "huge.yaml"]).problems
+    assert "larger than" in problem.message
+
+
 def test_calendars_may_stand_in_another_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(SOUND + "calendar: office\n", "utf-8")
     (tmp_path / "c.yaml").write_text(CALENDAR, "utf-8")
