@@ -53,7 +53,7 @@ def explain_level(book: LevelBook, start: int, log_time: int, counted: Sequence[
     lines = [line for line in book.lines(log_time) if line.window_start == start or (rolls and line.window_end == start)]
     if not lines and not rolls:
         span = book.timetable.at(start)
-        if span is not None and span.start == start and book.first is not None and start <= log_time:
+        if span is not None and span.start == start and book.first is not None and start <= log_time < span.end + span.rules.grace:
             lines = [line_of(book.place, span, book.meter.measure(*span, log_time - span.rules.grace), "open", provisional=True)]
     for line in lines:
         span = book.timetable.at(line.window_end - 1)
@@ -280,7 +280,7 @@ def _slot_text(told: Told, zone: Zone) -> Iterator[str]:
         yield f"  calendar  {told['calendar']}: its holidays are not yet published, so that the due may move"
     came = {
         "met": f"{told['event']} at {at(told['stopped'])}, in time",
-        "breached_closed": f"{told['event']} at {at(told['stopped'])}, the first after its due: too late; it counts for no other slot",
+        "breached_closed": f"{told['event']} at {at(told['stopped'])}, the first after its due: too late, and it meets no slot",
         "breached": "nothing came until its due, nor since",
     }
     yield f"  came      {came.get(told['state'], 'nothing yet')}"

@@ -14,7 +14,7 @@ from tests.properties.level_histories import level_histories
 
 def explained(engine: Engine) -> list[dict[str, Any]]:
     """Every window that is listed."""
-    told = []
+    told: list[dict[str, Any]] = []
     for desk in engine.desks():
         for book in desk.books.values():
             if isinstance(book, LevelBook):
