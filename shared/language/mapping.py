@@ -122,7 +122,7 @@ def condition_of(text: str) -> Condition:
 
 def _one_character(text: str) -> str:
     named = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(named) != 1:
+    if len(named) != 1 or named in '"\r\n':
         raise Wrong(f"{text!r} is not one character", 'write "," or ";" or tab')
     return named
 
@@ -173,6 +173,19 @@ _CONVERTED = Record(
 _VALUE = ByShape(text=_TEMPLATE, table=_CONVERTED)
 _OPTIONAL: Final = ("id", "source", "vendor", "service", "sequence", "replaces")
 
+
+def _check_event(fields: Fields, report: Report) -> None:
+    """A time is in a column, and what an event must have is not empty."""
+    for key in ("type", "time", "subject"):
+        value = fields.get(key)
+        if not isinstance(value, Template) or value.columns:
+            continue
+        if key == "time":
+            report.at(fields.place(key), f"the time {value.parts[0]!r} names no column", f'write "{{{value.parts[0]}}}"')
+        elif not value.parts[0].strip():
+            report.at(fields.place(key), f"the {key} is empty", 'write a column, such as "{number}", or a constant')
+
+
 _EVENT = Record(
     "Event of a row",
     (
@@ -188,6 +201,7 @@ _EVENT = Record(
         Key("replaces", _VALUE, "the id of the event that this one corrects"),
         Key("data", Pairs(values.any_text, _VALUE), "fields of the event's data; those without a value are left out"),
     ),
+    check=_check_event,
 )
 
 
