@@ -16,7 +16,7 @@ from shared.sla.books import ClockBook
 from shared.sla.calendars import Zone
 from shared.sla.engine import Case, Desk, Engine, books_of
 from shared.sla.explaining import explain_case
-from shared.sla.explaining_levels import Counted, counted_of, explain_level, explain_slot, explain_violations
+from shared.sla.explaining_levels import Counted, counted_of, explain_level, explain_part, explain_slot, explain_violations
 from shared.sla.heartbeats import Beat, HeartbeatBook
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.levels import LevelBook
@@ -138,12 +138,16 @@ class _Explainer:
                 yield explain_slot(book, line, span, beat, self._said(*book.place))
 
     def _windows(self, book: LevelBook, log_time: int) -> Iterator[Told]:
-        """The windows that begin when asked."""
+        """What the case counts for, or the windows that begin when asked."""
+        left = self._sink.counted.get(book, [])
+        for counted in (*left, counted_of(book, self._asked.case)):
+            if counted.case == self._asked.case:
+                yield from explain_part(book, counted)
         edition = next(iter(book.timetable.editions), None)
         start = None if edition is None else self._asked.instant(edition.rules.zone)
         if start is not None:
-            counted = self._sink.counted.get(book, []) + [counted_of(book, case) for case in sorted(book.cases())]
-            yield from explain_level(book, start, log_time, counted, self._said(*book.place))
+            every = left + [counted_of(book, case) for case in sorted(book.cases())]
+            yield from explain_level(book, start, log_time, every, self._said(*book.place))
 
 
 def explain(

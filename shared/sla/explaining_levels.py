@@ -214,9 +214,7 @@ def _level_text(told: Told, rules: LevelRules) -> Iterator[str]:
     if told["evidence"]:
         yield "  what was counted"
         for mark in told["evidence"][:INTERVALS_MAX]:
-            value = mark["counts"]
-            word = ("good" if value else "bad") if isinstance(value, bool) else f"{value:.10g}"
-            yield f"    {at(mark['at'])}  {word:<8} {mark['case']} ({mark['event']})"
+            yield f"    {at(mark['at'])}  {_word(mark['counts']):<8} {mark['case']} ({mark['event']})"
         if len(told["evidence"]) > INTERVALS_MAX:
             yield f"    and {len(told['evidence']) - INTERVALS_MAX} more: --json has them all"
     yield from stated_text(told["statements"], rules.zone)
@@ -234,6 +232,53 @@ def _made_of(told: Told) -> str:
 
 def _shouted(told: Told) -> str:
     return str(told["state"]).upper().replace("_", " ") + (" (provisional)" if told["provisional"] and told["state"] != "open" else "")
+
+
+# -- what a case counts for --------------------------------------------------------------------------------------------
+
+
+def explain_part(book: LevelBook, counted: Counted) -> Iterator[Told]:
+    """What a case counts for in a level, and in which windows; nothing where it does not."""
+    parts: list[tuple[int, int | None, Any, str]] = [(mark.instant, mark.instant, mark.value, mark.id) for mark in counted.marks]
+    parts += [(spell.start, spell.end, "excluded" if spell.excludes else "down", spell.id) for spell in counted.spells]
+    if not parts:
+        return
+    rules = next(iter(book.timetable.editions)).rules
+    told: Told = {
+        "agreement": book.agreement,
+        "objective": book.objective,
+        "kind": type(rules.objective).__struct_config__.tag,
+        "vendor": book.place.vendor,
+        "service": book.place.service,
+        "case": counted.case,
+        "timezone": rules.agreement.timezone,
+        "parts": [_part(book, *part) for part in sorted(parts, key=lambda part: (part[0], part[3]))],
+    }
+    told["text"] = list(_part_text(told, rules))
+    yield told
+
+
+def _part(book: LevelBook, start: int, end: int | None, counts: Any, event: str) -> Told:
+    span = book.timetable.at(start)
+    window = None if span is None or span.rules.objective.window.kind == "rolling" else format_instant(span.start)
+    value = counts if isinstance(counts, bool | str) else float(counts)
+    return {"from": format_instant(start), "to": or_none_instant(end), "event": event, "counts": value, "window_start": window}
+
+
+def _part_text(told: Told, rules: LevelRules) -> Iterator[str]:
+    promise = f"{told['agreement']}, objective {told['objective']} ({told['kind']})"
+    yield f"{told['vendor']} / {told['service']} / {told['case']} counts in {promise}; all times are {told['timezone']}"
+    for part in told["parts"]:
+        word, begin = _word(part["counts"]), wall_text(rules.zone, parse_instant(part["from"]))
+        end = "" if part["to"] == part["from"] else f" .. {wall_text(rules.zone, parse_instant(part['to'])) if part['to'] else 'as yet'}"
+        within = "" if part["window_start"] is None else f", in the window of --case {part['window_start']}"
+        yield f"    {begin}{end}  {word:<8} ({part['event']}){within}"
+
+
+def _word(counts: bool | float | str) -> str:
+    if isinstance(counts, str):
+        return counts
+    return ("good" if counts else "bad") if isinstance(counts, bool) else f"{counts:.10g}"
 
 
 # -- slots -------------------------------------------------------------------------------------------------------------

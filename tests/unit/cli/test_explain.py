@@ -77,6 +77,16 @@ def test_a_violation_shows_the_test_and_the_data_that_failed_it() -> None:
     assert [stated["type"].rsplit(".", 1)[1] for stated in violation["statements"]] == ["opened", "closed", "final"]
 
 
+@pytest.mark.parametrize("until", [UNTIL, "2026-02-28T12:00:00Z"])
+def test_a_case_tells_what_it_counts_for(until: str) -> None:
+    (part,) = told("cards", "TX-3", "--objective", "authorised", until=until)
+    assert [(one["counts"], one["event"], one["window_start"]) for one in part["parts"]] == [(False, "cl-90224", "2026-01-31T23:00:00Z")]
+    (outage,) = told("hosting", "OUT-71", "--objective", "uptime", until=until)
+    assert [(one["from"], one["to"], one["counts"]) for one in outage["parts"]] == [
+        ("2026-02-10T02:00:00Z", "2026-02-10T04:30:00Z", "down")
+    ]
+
+
 def test_what_is_counted_nowhere_is_said_so() -> None:
     result = explain("payroll", "nothing")
     assert result.exit_code == 1
