@@ -66,7 +66,9 @@ def enriched(draw: st.DrawFn) -> History:
     history = draw(histories())
     objective = history.agreement["objectives"][0]
     if draw(st.booleans()):
-        objective["warn_at"] = draw(st.sampled_from([["50%"], ["50%", "80%", "30m"], ["10m"]]))
+        short = all(target.get("within") in ("30m", "90s") for target in objective["targets"])
+        early, late = ("1m", "1m") if short else ("30m", "10m")  # a lead of every target never comes: refused
+        objective["warn_at"] = draw(st.sampled_from([["50%"], ["50%", "80%", early], [late]]))
     if draw(st.booleans()):
         history.agreement["horizon"] = draw(st.sampled_from(["1h", "1d", "7d"]))
     if draw(st.booleans()):
