@@ -954,14 +954,12 @@ class Engine:
         return found
 
     def case_lines(self) -> Iterator[CaseLine]:
-        """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle.
+        """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle, start.
 
         Those of cases that have left were handed out with them.
         """
         self._let_go_of_all()
-        yield from sorted(
-            self.clocks(), key=lambda line: (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle)
-        )
+        yield from sorted(self.clocks(), key=_place)
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""
@@ -998,3 +996,17 @@ def books_of(case: Case) -> list[ClockBook]:
         elif isinstance(book, ClockBook):
             found.append(book)
     return found
+
+
+def _place(line: CaseLine) -> tuple[str, str, str, str, str, int, int, str]:
+    """Where a line stands among the others; violations of one case share its cycle, and stand by instant, then event."""
+    return (
+        line.agreement,
+        line.objective,
+        line.vendor,
+        line.service,
+        line.case,
+        line.cycle,
+        line.view.started,
+        line.event or "",
+    )

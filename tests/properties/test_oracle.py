@@ -17,7 +17,7 @@ NIGHTLY = settings(IN_TEST, max_examples=2_000, derandomize=False)
 def comparable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """In one order, without what only the engine tells."""
     kept = [{key: value for key, value in line.items() if key != "revision"} for line in lines]
-    return sorted(kept, key=lambda line: (line["objective"], line["case"], line["cycle"]))
+    return sorted(kept, key=lambda line: (line["objective"], line["case"], line["cycle"], line["started"] or "", line["event"] or ""))
 
 
 def agree(history: History) -> None:

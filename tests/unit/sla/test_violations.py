@@ -38,6 +38,12 @@ def test_each_event_of_a_case_is_a_breach_of_its_own() -> None:
     assert len({statement.breach_id for statement in history.statements}) == 2
 
 
+def test_breaches_of_one_case_stand_by_their_instants() -> None:
+    history = violated()
+    history.at("11:00", "inspected", {"defects": 4}, id="worse", dated="09:00")
+    assert [line["event"] for line in history.lines()] == ["worse", "bad"]
+
+
 def test_the_objectives_condition_sees_the_cases_data_and_the_test_the_event_alone() -> None:
     history = Timeline(promise(objective(DEFECT, when="data.kind == 'final'")))
     history.at("09:00", "noise", {"kind": "final", "defects": 9})
