@@ -17,7 +17,7 @@ from shared.runtime import auth, problems
 from shared.runtime.credentials import Authenticator
 from shared.runtime.problems import Problem
 from shared.runtime.serving import Readiness, add_health
-from shared.sla.books import CaseLine
+from shared.sla.books import CaseLine, Place, place_of
 from shared.wire.reports import case_line
 from shared.wire.topics import partition_of
 
@@ -25,7 +25,6 @@ LINES_MAX = 1_000
 AT_ONCE = 200  # clocks looked at before the pipeline, which shares the loop, gets its turn
 Reader = Annotated[Credential, Depends(auth.require_role("viewer", "responder", "manager", "operator", "vendor"))]
 State = Literal["running", "paused", "met", "breached", "breached_closed", "cancelled", "skipped"]
-Key = tuple[str, str, str, str, str, int]
 
 
 class Shares:
@@ -61,17 +60,13 @@ class Shares:
             raise problems.unavailable(f"who has it cannot be asked: {wrong}") from None
 
 
-def _key(line: CaseLine) -> Key:
-    return (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle)
-
-
-def _cursor_of(key: Key) -> str:
+def _cursor_of(key: Place) -> str:
     return urlsafe_b64encode(msgspec.json.encode(key)).decode()
 
 
-def _after(cursor: str) -> Key:
+def _after(cursor: str) -> Place:
     try:
-        found: Key = msgspec.json.decode(urlsafe_b64decode(cursor.encode()), type=Key)
+        found: Place = msgspec.json.decode(urlsafe_b64decode(cursor.encode()), type=Place)
     except (ValueError, msgspec.DecodeError):
         raise Problem(400, "bad-cursor", "Not a cursor", "give `next` of the page before, as it was") from None
     return found
@@ -113,13 +108,13 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
             while piece := list(islice(lines, AT_ONCE)):
                 found += [line for line in piece if who.may_act_for(line.vendor) and state in (None, line.view.state)]
                 await asyncio.sleep(0)
-        found.sort(key=_key)
-        left = found if after is None else [line for line in found if _key(line) > after]
+        found.sort(key=place_of)
+        left = found if after is None else [line for line in found if place_of(line) > after]
         page = left[:limit]
         return {
             "clocks": [case_line(line) for line in page],
             "total": len(found),
-            "next": _cursor_of(_key(page[-1])) if len(left) > limit else None,
+            "next": _cursor_of(place_of(page[-1])) if len(left) > limit else None,
             "elsewhere": await shares.elsewhere() if vendor is None else [],
         }
 

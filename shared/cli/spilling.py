@@ -11,18 +11,13 @@ from typing import IO, Final
 
 import msgspec
 
-from shared.sla.books import CaseLine
+from shared.sla.books import CaseLine, Place, place_of
 from shared.sla.engine import Case, Engine
 
 BATCH: Final = 50_000  # lines in memory, and in a run
 _READ: Final = 64  # lines of a run that are read at once
-Key = tuple[str, str, str, str, str, int, str]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[CaseLine]).decode
-
-
-def _key(line: CaseLine) -> Key:
-    return (line.agreement, line.objective, line.vendor, line.service, line.case, line.cycle, line.event or "")
 
 
 class Spill:
@@ -43,7 +38,7 @@ class Spill:
     def _write(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - close() does
-        self._batch.sort(key=_key)
+        self._batch.sort(key=place_of)
         run: list[tuple[int, int]] = []
         for start in range(0, len(self._batch), _READ):
             piece = _encode(self._batch[start : start + _READ])
@@ -67,10 +62,10 @@ class Spill:
         """All lines in order: those of cases that have left, and those that are still there."""
         there = list(present)  # first: asking for them may make the last ones leave
         sources = [map(_with_key, self._read(run)) for run in self._runs]
-        sources += [map(_with_key, sorted([*self._batch, *there], key=_key))]
+        sources += [map(_with_key, sorted([*self._batch, *there], key=place_of))]
         for _, line in merge(*sources, key=itemgetter(0)):
             yield line
 
 
-def _with_key(line: CaseLine) -> tuple[Key, CaseLine]:
-    return _key(line), line
+def _with_key(line: CaseLine) -> tuple[Place, CaseLine]:
+    return place_of(line), line

@@ -118,6 +118,23 @@ class CaseLine(msgspec.Struct):
     revision: int | None
 
 
+Place = tuple[str, str, str, str, str, int, int, str]
+
+
+def place_of(line: CaseLine) -> Place:
+    """Where a line stands among the others; violations of one case share its cycle, and stand by instant, then event."""
+    return (
+        line.agreement,
+        line.objective,
+        line.vendor,
+        line.service,
+        line.case,
+        line.cycle,
+        line.view.started,
+        line.event or "",
+    )
+
+
 class Book(Protocol):
     """Whoever waits for timers."""
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from shared.sla import plain
-from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, OverBook, Timer
+from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, OverBook, Timer, place_of
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
 from shared.sla.instants import FOREVER
@@ -959,7 +959,7 @@ class Engine:
         Those of cases that have left were handed out with them.
         """
         self._let_go_of_all()
-        yield from sorted(self.clocks(), key=_place)
+        yield from sorted(self.clocks(), key=place_of)
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""
@@ -996,17 +996,3 @@ def books_of(case: Case) -> list[ClockBook]:
         elif isinstance(book, ClockBook):
             found.append(book)
     return found
-
-
-def _place(line: CaseLine) -> tuple[str, str, str, str, str, int, int, str]:
-    """Where a line stands among the others; violations of one case share its cycle, and stand by instant, then event."""
-    return (
-        line.agreement,
-        line.objective,
-        line.vendor,
-        line.service,
-        line.case,
-        line.cycle,
-        line.view.started,
-        line.event or "",
-    )
