@@ -250,8 +250,7 @@ class Cycle:
             self.breach_at = at  # over, but not before it was open again
         self.ended = self.stopped = None
         self.now = at
-        if not self.change_waits:
-            self.reach(at)
+        self.reach(at)
 
     def cancel(self, at: int) -> None:
         """Cancel, `when` turned false, or reset."""
