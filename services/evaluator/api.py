@@ -1,4 +1,4 @@
-"""What can be asked of an evaluator: the clocks of the vendors it owns."""
+"""What can be asked of an evaluator: the clocks of the vendors it owns, and why one stands as it does."""
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -18,6 +18,8 @@ from shared.runtime.credentials import Authenticator
 from shared.runtime.problems import Problem
 from shared.runtime.serving import Readiness, add_health
 from shared.sla.books import CaseLine, Place, place_of
+from shared.sla.engine import books_of
+from shared.sla.explaining import explain_case
 from shared.wire.reports import case_line
 from shared.wire.topics import partition_of
 
@@ -79,6 +81,11 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
     auth.install(app, authenticator)
     add_health(app, registry, ready)
 
+    async def here(vendor: str) -> None:
+        if (owner := await shares.owner_of(vendor)) is not None:
+            detail = f"vendor {vendor} is with another evaluator: ask {owner}"
+            raise Problem(421, "elsewhere", "Another evaluator has it", detail, more={"owner": owner})
+
     @app.get(
         "/v1/clocks",
         tags=["clocks"],
@@ -99,9 +106,8 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
         `next` is the cursor of the next page, if there is one; `elsewhere` are the evaluators that have the other vendors.
         """
         after = None if cursor is None else _after(cursor)
-        if vendor is not None and who.may_act_for(vendor) and (owner := await shares.owner_of(vendor)) is not None:
-            detail = f"vendor {vendor} is with another evaluator: ask {owner}"
-            raise Problem(421, "elsewhere", "Another evaluator has it", detail, more={"owner": owner})
+        if vendor is not None and who.may_act_for(vendor):
+            await here(vendor)
         found: list[CaseLine] = []
         for partition in list(shares.owned().values()):
             lines = partition.engine.clocks(vendor, case)
@@ -117,5 +123,43 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
             "next": _cursor_of(place_of(page[-1])) if len(left) > limit else None,
             "elsewhere": await shares.elsewhere() if vendor is None else [],
         }
+
+    @app.get(
+        "/v1/explain",
+        tags=["clocks"],
+        responses=problems.responses(
+            s404="no clock of this case is in memory",
+            s421="another evaluator has this vendor: `owner` is its address",
+            s503="changing hands",
+        ),
+    )
+    async def explain(
+        who: Reader,
+        vendor: Annotated[str, Query(description="whose case it is")],
+        case: Annotated[str, Query(description="the events' subject")],
+        service: Annotated[str | None, Query(description="only of this service")] = None,
+        agreement: Annotated[str | None, Query(description="only under this agreement")] = None,
+        objective: Annotated[str | None, Query(description="only this objective's")] = None,
+    ) -> dict[str, Any]:
+        """Why the clocks of a case stand as they do: steps, pauses and intervals of each, as `slawatch explain --json` tells them.
+
+        What was stated is not told here: the notifier has it. A case leaves memory a horizon after its last evidence.
+        """
+        if who.may_act_for(vendor):
+            await here(vendor)
+        found = [
+            (book, partition.engine.log_time_of(vendor))
+            for partition in (list(shares.owned().values()) if who.may_act_for(vendor) else ())
+            for desk in partition.engine.desks()
+            if desk.vendor == vendor and service in (None, desk.service) and case in desk.cases
+            for book in books_of(desk.cases[case])
+            if agreement in (None, book.agreement) and objective in (None, book.objective)
+        ]
+        if not found:
+            detail = (
+                f"no clock of case {case} of vendor {vendor} is in memory: it is unknown, or left after its horizon (`slawatch explain`)"
+            )
+            raise Problem(404, "no-such-case", "No such case", detail)
+        return {"explained": [told for book, log_time in found for told in explain_case(book, log_time, None)]}
 
     return app

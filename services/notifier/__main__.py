@@ -23,6 +23,7 @@ from services.notifier.console.signin import SignIn, proxy_of
 from services.notifier.corrections import Corrections
 from services.notifier.credits import Credits
 from services.notifier.dispatch import Dispatcher
+from services.notifier.explanations import Explanations
 from services.notifier.history import history_of
 from services.notifier.links import LinkActions, Links
 from services.notifier.links import install as install_links
@@ -88,6 +89,12 @@ def metrics_urls(settings: Settings) -> dict[str, str]:
     return given or {name: f"http://{settings.bind}:{port}/metrics" for name, port in here.items()}
 
 
+def explanations_of(settings: Settings) -> Explanations:
+    """Who tells why a clock stands as it does."""
+    url = settings.evaluator_url or f"http://{settings.bind}:{settings.evaluator_port}"
+    return Explanations(url, settings.evaluator_token.get_secret_value())
+
+
 def words_of(settings: Settings, pepper: bytes, catalogue: Catalogue, time: TimeSource) -> tuple[Links, Composer]:
     """What makes messages, and the links in them."""
     public_url = settings.public_url.rstrip("/") or f"http://{settings.bind}:{settings.notifier_port}"
@@ -141,7 +148,7 @@ async def main(settings: Settings) -> None:
         )
 
     try:
-        async with KafkaWriter(options, timeout=WRITE_TIMEOUT_S) as writer:
+        async with KafkaWriter(options, timeout=WRITE_TIMEOUT_S) as writer, explanations_of(settings) as explanations:
             pipeline = Pipeline(make_reader, writer, ledger, dispatcher, desk, hub, metrics, time, quarantine=settings.topic_quarantine)
             panels = Panels(registry, metrics_urls(settings), time)
             relay = Relay(hub, PostgresBulletin(settings.database.get_secret_value()), time)
@@ -159,6 +166,7 @@ async def main(settings: Settings) -> None:
                     channels=dispatcher.states,
                     catalogue=catalogue,
                     panels=panels,
+                    explanations=explanations,
                     readiness=lambda: pipeline.missing,
                     routes_error=lambda: routes.error,
                     sign_in=SignIn(authenticator, Sessions(pepper), time, proxy, settings.public_url),

@@ -107,6 +107,8 @@ class Supervisor:
         self._env |= _variables(**{f"{name.upper()}_PORT": str(port) for name, port in ports.items()})
         self._kept = [Kept(child, started=self._clock.monotonic()) for child in stack.children]
         issued = issue(settings, database, self._clock, demo=demo)
+        if not settings.evaluator_token.get_secret_value():
+            self._env |= _variables(EVALUATOR_TOKEN=issued.token)  # the notifier asks for a clock's pauses
         if demo:
             apply_agreements(self._env)
             if not settings.webhooks:

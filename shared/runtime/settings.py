@@ -49,7 +49,12 @@ class Settings(BaseModel):
     bind: str = Field("127.0.0.1", description="address the services listen on")
     ingest_port: int = Field(8001, ge=0, le=65535, description="port of ingest")
     evaluator_port: int = Field(8002, ge=0, le=65535, description="port of the evaluator")
-    evaluator_url: str = Field("", description="address of this evaluator as people and its peers reach it; empty: its host and port")
+    evaluator_url: str = Field(
+        "", description="address of the evaluator as people, its peers and the notifier reach it; empty: its host and port"
+    )
+    evaluator_token: SecretStr = Field(
+        SecretStr(""), description="token (role viewer) with which the notifier asks the evaluator for a clock's pauses; empty: not drawn"
+    )
     notifier_port: int = Field(8003, ge=0, le=65535, description="port of the notifier")
     pepper: SecretStr = Field(
         SecretStr(""), description="secret that keys and tokens are hashed with; empty: one kept in the home directory"

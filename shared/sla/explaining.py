@@ -35,15 +35,16 @@ _CAUSES: Final = {
 _UNITS: Final = {"bd": "business day", "cd": "civil day"}
 
 
-def explain_case(book: ClockBook, log_time: int, statements: list[Statement]) -> list[dict[str, Any]]:
+def explain_case(book: ClockBook, log_time: int, statements: list[Statement] | None) -> list[dict[str, Any]]:
     """One entry a cycle: its outcome, its steps, its intervals, what was stated; and the same as lines of `text`.
 
-    `statements` are those made about the book's case. Instants are RFC 3339 in UTC; the text shows the wall time of the calendar's zone.
+    `statements` are those made about the book's case; None: they are not at hand, and not told. Instants are RFC 3339 in UTC; the text
+    shows the wall time of the calendar's zone.
     """
-    return [_cycle(book, cycle, log_time, [s for s in statements if s.cycle in (cycle.number, None)]) for cycle in book.fold.cycles]
+    return [_cycle(book, cycle, log_time, statements) for cycle in book.fold.cycles]
 
 
-def _cycle(book: ClockBook, cycle: Cycle, log_time: int, statements: list[Statement]) -> dict[str, Any]:
+def _cycle(book: ClockBook, cycle: Cycle, log_time: int, statements: list[Statement] | None) -> dict[str, Any]:
     view = cycle.view(log_time, book.stated[cycle.instance].called)
     end = view.stopped if view.stopped is not None else max(log_time, cycle.started)
     told: dict[str, Any] = {
@@ -69,10 +70,15 @@ def _cycle(book: ClockBook, cycle: Cycle, log_time: int, statements: list[Statem
         "overdue_s": or_none_seconds(view.overdue),
         "cause": cycle.cause if view.state.startswith("breached") else None,
         "steps": [{"at": format_instant(s.instant), "what": s.what, "event": s.event, "note": s.note} for s in cycle.steps],
+        "pauses": [
+            {"from": format_instant(start), "to": format_instant(stop), "s": as_seconds(_worked(cycle, start, stop)), "why": why}
+            for start, stop, why in _pauses(cycle, end)
+        ],
         "intervals": _intervals(cycle, end),
-        "statements": statements_told(statements),
         "left_out": [event_id for _, event_id in sorted(book.excluded)],
     }
+    if statements is not None:
+        told["statements"] = statements_told([s for s in statements if s.cycle in (cycle.number, None)])
     told["text"] = list(_text(told, cycle.calendar))
     return told
 
@@ -163,6 +169,17 @@ def _pauses(cycle: Cycle, end: int) -> Iterator[tuple[int, int, str]]:
         yield cycle.pause_start, end if cycle.cap_end is None else min(cycle.cap_end, end), reasons.get(cycle.pause_start, "")
 
 
+def _worked(cycle: Cycle, start: int, end: int) -> int:
+    """Working time (ms) between two instants, each stretch by the calendar that applied then."""
+    total, begin = 0, cycle.started
+    for until, calendar in (*cycle.earlier, (end, cycle.calendar)):
+        low, high = max(start, begin), min(end, until)
+        if low < high:
+            total += calendar.worked(low, high)
+        begin = max(begin, until)
+    return total
+
+
 def _counted(start: int, stop: int, pauses: list[tuple[int, int, str]], void_until: int, calendar: Calendar) -> Iterator[dict[str, Any]]:
     edges = {start, stop, void_until, *(edge for begin, end, _ in pauses for edge in (begin, end))}
     inside = sorted(edge for edge in edges if start <= edge <= stop)
@@ -244,7 +261,8 @@ def _text(told: dict[str, Any], calendar: Calendar) -> Iterator[str]:
     for piece in told["intervals"]:
         length = duration_text(piece["s"]) if piece["s"] else ""
         yield f"    {at(piece['from'])} .. {at(piece['to'])}  {piece['what']:<8} {length:<16} {piece['why']}".rstrip()
-    yield from stated_text(told["statements"], calendar.zone)
+    if "statements" in told:
+        yield from stated_text(told["statements"], calendar.zone)
     if told["left_out"]:
         yield f"  left out, because it came too late or awaits review: {', '.join(told['left_out'])}"
 

@@ -133,6 +133,7 @@ class Installation:
             store, pepper, now = PostgresCredentials(engine), load_pepper(load(self.variables)), time.time_ns() // 1_000_000
             _, self.key = await create_credential(store, pepper, "local", "key", "customer", [], "test", now)
             _, self.token = await create_credential(store, pepper, "local", "token", "operator", [], "test", now)
+            self.variables["SLAWATCH_EVALUATOR_TOKEN"] = self.token
         finally:
             await engine.dispose()
 

@@ -1,7 +1,7 @@
 """The console's pages: now, cases, one case in full, vendors, deliveries, health. Server-rendered; parts that change are fetched."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -18,6 +18,7 @@ from services.notifier.console.rendering import HEADERS, HERE, LANGUAGE_COOKIE, 
 from services.notifier.console.sessions import COOKIE, LIFE_MS
 from services.notifier.console.signin import Refused, SignIn, SignInFirst, Viewer
 from services.notifier.console.timeline import MarkKind, Told, bounds, draw
+from services.notifier.explanations import Explanation, Explanations, Missing
 from services.notifier.live import Hub, signals
 from services.notifier.messages import by_how_much, promise
 from services.notifier.texts import LANGUAGES, Texts
@@ -31,6 +32,7 @@ from shared.ports.time import TimeSource
 from shared.runtime.credentials import BadCredential
 from shared.runtime.passwords import Accounts, TooManyGuesses
 from shared.sla.instants import DAY, parse_instant
+from shared.sla.terms import Deadline
 from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 
@@ -57,6 +59,7 @@ class Context(NamedTuple):
     channels: Callable[[], Mapping[str, str | None]]
     catalogue: Catalogue
     panels: Panels
+    explanations: Explanations
     readiness: Callable[[], Mapping[str, str]]
     routes_error: Callable[[], str]
     sign_in: SignIn
@@ -106,8 +109,18 @@ class Console:
             raise Refused(404, "refused.breach")
         return case
 
-    def case_values(self, case: Case, texts: Texts) -> dict[str, Any]:
-        """What the page of one breach shows: its drawing, its statements in words, people's doings among them, and who was told."""
+    async def explained(self, case: Case) -> Explanation | Missing | None:
+        """Why the breach's clock stands as it does, or why that is not known; None where it is of no clock."""
+        breach = case.breach
+        objective = self.it.catalogue.objective_of(breach.agreement, breach.version, breach.objective)
+        is_clock = breach.case is not None and (objective is None or isinstance(objective, Deadline))
+        return await self.it.explanations.of(breach) if is_clock else None
+
+    def case_values(self, case: Case, texts: Texts, explained: Explanation | Missing | Literal["later"] | None) -> dict[str, Any]:
+        """What the page of one breach shows: its drawing, its statements in words, people's doings among them, and who was told.
+
+        `explained`: "later": the page fetches it once it is there.
+        """
         now = self.it.time.wall()
         said = {row.id: (row, verdicts.decode(row.body.encode())) for row in case.statements}
         timeline: list[tuple[int, str, dict[str, Any]]] = [
@@ -133,13 +146,15 @@ class Console:
             "timeline": timeline,
             "deliveries": [(sent, texts("tag." + said[sent.verdict_id][0].type)) for sent in case.deliveries if sent.verdict_id in said],
             "evidence": evidence_of(case),
-            "drawing": self._drawing(case, last, texts, now),
+            "drawing": self._drawing(case, last, texts, now, explained if isinstance(explained, Explanation) else None),
+            "explained": explained if isinstance(explained, Explanation) else None,
+            "unexplained": explained if isinstance(explained, str) else "",
             "correction_state": correction_state,
             "now": now,
             "priorities": PRIORITIES,
         }
 
-    def _drawing(self, case: Case, last: Verdict | None, texts: Texts, now: int) -> Any:
+    def _drawing(self, case: Case, last: Verdict | None, texts: Texts, now: int, explained: Explanation | None) -> Any:
         breach = case.breach
         happened: list[tuple[int, MarkKind, str, str]] = [
             (row.decided_at, "statement", row.type.rpartition(".")[2], texts("tag." + row.type)) for row in case.statements
@@ -150,6 +165,10 @@ class Console:
             for sent in case.deliveries
             if sent.settled_at is not None
         ]
+        if explained is not None:
+            happened += [
+                (step.instant, "evidence", step.what, _about(texts("step." + step.what), step.event, step.note)) for step in explained.steps
+            ]
         held = last.data.held if last is not None and isinstance(last.data.held, dict) else {}
         shut = (parse_instant(str(held["from"])), parse_instant(str(held["until"]))) if held.get("from") and held.get("until") else None
         told = Told(
@@ -160,6 +179,7 @@ class Console:
             over=breach.standing != "open",
             held=shut,
             happened=happened,
+            pauses=[(*pause.span, pause.why) for pause in explained.pauses] if explained is not None else (),
         )
         hours = self.it.catalogue.working_hours(last.data, *bounds(told, now)) if last is not None else None
         return draw(told, now, hours, {name: texts("mark." + name) for name in ("started", "due", "stopped")})
@@ -214,6 +234,10 @@ class Console:
         return await self.session_of(request, credential.id, to)
 
 
+def _about(*parts: str | None) -> str:
+    return " · ".join(part for part in parts if part)
+
+
 def _deed(texts: Texts, action: str, who: str) -> str:
     """What somebody did, in words."""
     key = f"action.{action}"
@@ -239,6 +263,7 @@ def install(app: FastAPI, console: Console, hub: Hub, *more: Callable[[APIRouter
     app.add_exception_handler(SignInFirst, on_sign_in_first)
     app.add_exception_handler(Refused, on_refused)
     _people(routes, console)
+    _case(routes, console)
     _looking(routes, console)
     for put in more:
         put(routes)
@@ -322,11 +347,6 @@ def _looking(routes: APIRouter, console: Console) -> None:
             raise Refused(503, "page.unavailable") from None
         return page(request, "now.html", viewer, here="now", **values)
 
-    @routes.get("/parts/breaches/{breach_id}")
-    async def case_part(request: Request, breach_id: str) -> Response:
-        viewer = await console.viewer(request)
-        return page(request, "_case.html", viewer, **console.case_values(await console.case(breach_id, viewer), texts_of(request)))
-
     @routes.get("/parts/{name}")
     async def part(request: Request, name: str) -> Response:
         viewer = await console.viewer(request)
@@ -361,12 +381,6 @@ def _looking(routes: APIRouter, console: Console) -> None:
             priorities=PRIORITIES,
         )
 
-    @routes.get("/breaches/{breach_id}")
-    async def case(request: Request, breach_id: str) -> Response:
-        viewer = await console.viewer(request)
-        values = console.case_values(await console.case(breach_id, viewer), texts_of(request))
-        return page(request, "case.html", viewer, here="breaches", **values)
-
     @routes.get("/vendors")
     async def vendors(request: Request) -> Response:
         viewer = await console.viewer(request)
@@ -400,3 +414,26 @@ def _looking(routes: APIRouter, console: Console) -> None:
         rows = await it.cases.sent(channel=channel or None, state=wanted, limit=SENT_MAX)
         values: dict[str, Any] = {"rows": rows, "channels": it.channels(), "chosen": {"channel": channel, "state": state}, "states": states}
         return page(request, "deliveries.html", viewer, here="deliveries", **values)
+
+
+def _case(routes: APIRouter, console: Console) -> None:
+    """The page of one breach, and its parts."""
+    page = console.it.pages.page
+
+    @routes.get("/breaches/{breach_id}")
+    async def case(request: Request, breach_id: str) -> Response:
+        viewer = await console.viewer(request)
+        values = console.case_values(await console.case(breach_id, viewer), texts_of(request), "later")
+        return page(request, "case.html", viewer, here="breaches", **values)
+
+    @routes.get("/parts/breaches/{breach_id}")
+    async def case_part(request: Request, breach_id: str) -> Response:
+        viewer = await console.viewer(request)
+        case = await console.case(breach_id, viewer)
+        return page(request, "_case.html", viewer, **console.case_values(case, texts_of(request), await console.explained(case)))
+
+    @routes.get("/parts/drawings/{breach_id}")
+    async def drawing_part(request: Request, breach_id: str) -> Response:
+        viewer = await console.viewer(request)
+        case = await console.case(breach_id, viewer)
+        return page(request, "_drawing.html", viewer, **console.case_values(case, texts_of(request), await console.explained(case)))

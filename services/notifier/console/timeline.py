@@ -1,7 +1,8 @@
 """The explained timeline of a breach as a drawing: where everything stands, in units of the picture. Pure.
 
 open hours   ▒▒▒▒▒▒▒      ▒▒▒▒▒▒▒▒     ▒▒▒▒▒▒▒
-the clock    ├────── used ───────┤══ late ═══▶
+the clock    ├─ used ─┤ paused ├──┤══ late ═══▶
+evidence     ▲        ▲        ▲
 what was     ●start   ◆warning   │due  ●breach     ◆acknowledged
 """
 
@@ -18,16 +19,17 @@ _STEPS: Final = tuple(
     for unit, sizes in ((SECOND, (1, 5, 15, 30)), (MINUTE, (1, 5, 15, 30)), (HOUR, (1, 3, 6, 12)), (DAY, (1, 2, 7, 14, 30, 90, 365)))
     for size in sizes
 )
-MarkKind = Literal["started", "due", "stopped", "statement", "action", "delivery"]
+MarkKind = Literal["started", "due", "stopped", "statement", "action", "delivery", "evidence"]
 
 
 class Span(NamedTuple):
-    """A stretch of the picture; `start` and `end` are instants (ms)."""
+    """A stretch of the picture; `start` and `end` are instants (ms), `why` is said of it."""
 
     x: float
     width: float
     start: int
     end: int
+    why: str = ""
 
 
 class Mark(NamedTuple):
@@ -49,13 +51,15 @@ class Drawing(NamedTuple):
     used: Span | None
     late: Span | None
     held: Span | None
+    pauses: list[Span]
     marks: list[Mark]
     ticks: list[Mark]
     step: int
 
 
 class Told(NamedTuple):
-    """What is known of a breach, instants in ms. `held`: the blind time that kept the verdict back; `over`: nothing is running any more."""
+    """What is known of a breach, instants in ms. `held`: the blind time that kept the verdict back; `over`: nothing is running any more;
+    `pauses`: from, to and why, where they are known."""
 
     started: int | None
     due: int | None
@@ -64,6 +68,7 @@ class Told(NamedTuple):
     over: bool
     held: tuple[int, int] | None
     happened: Sequence[tuple[int, MarkKind, str, str]]  # at, kind, tone, label
+    pauses: Sequence[tuple[int, int, str]] = ()
 
 
 def bounds(told: Told, now: int) -> tuple[int, int]:
@@ -83,10 +88,10 @@ def draw(told: Told, now: int, hours: Sequence[tuple[int, int]] | None, labels: 
     def x(at: int) -> float:
         return round(MARGIN + (min(max(at, start), end) - start) * scale, 1)
 
-    def span(first: int | None, last: int | None) -> Span | None:
+    def span(first: int | None, last: int | None, why: str = "") -> Span | None:
         if first is None or last is None or last <= first:
             return None
-        return Span(x(first), max(1.0, round(x(last) - x(first), 1)), first, last)
+        return Span(x(first), max(1.0, round(x(last) - x(first), 1)), first, last, why)
 
     ended = told.stopped if told.stopped is not None else None if told.over else now
     used_until = min((at for at in (told.due, ended) if at is not None), default=None)
@@ -99,7 +104,9 @@ def draw(told: Told, now: int, hours: Sequence[tuple[int, int]] | None, labels: 
     first = -(-start // step) * step
     ticks = [Mark(x(at), at, "statement", "tick", "") for at in range(first, end + 1, step)][: TICKS_MAX + 1]
     open_ = None if hours is None else [found for found in (span(*pair) for pair in hours) if found]
-    return Drawing(start, end, open_, span(told.started, used_until), late, span(*told.held) if told.held else None, marks, ticks, step)
+    held = span(*told.held) if told.held else None
+    pauses = [found for found in (span(*pause) for pause in told.pauses) if found]
+    return Drawing(start, end, open_, span(told.started, used_until), late, held, pauses, marks, ticks, step)
 
 
 def _corners(told: Told) -> list[tuple[int, MarkKind]]:

@@ -8,6 +8,7 @@ from services.notifier.channels.http import Judge, PinnedTransport, Poster
 from services.notifier.core import Result
 from services.notifier.messages import Composer, Message, compose
 from shared.adapters.memory.time import VirtualTime
+from shared.ports.ledger import BreachRow
 from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 from tests.integration.notifier_kit import START, Answer, Receiver, receiver, verdict
@@ -24,6 +25,11 @@ PUBLIC_URL = "https://sla.example"
 
 def clock() -> VirtualTime:
     return VirtualTime(NOW)
+
+
+def breach_row(**fields: object) -> BreachRow:
+    """A row of the ledger with nothing but these fields."""
+    return BreachRow(**(dict.fromkeys(BreachRow.__struct_fields__) | fields))  # type: ignore[arg-type]
 
 
 def notice_of(said: Verdict, reason: Why = "first", message: Message | None = None) -> Notice:

@@ -9,15 +9,14 @@ from services.notifier.cases import MAY, Reason, Request, Verb, correction_state
 from shared.ports.casework import Correction, Excuse, Facts, Stage, Work
 from shared.ports.ledger import BreachRow
 from shared.sla.instants import HOUR
+from tests.unit.notifier.kit import breach_row
 
 NOW = 1_000_000_000_000
 EXCUSE = Work(excuse=Excuse(reason="flood", approver="board", by="Mia", at=NOW))
 
 
 def breach(stage: Stage = "open", work: Work = Work(), **more: Any) -> BreachRow:  # noqa: B008  # frozen
-    fields: dict[str, Any] = dict.fromkeys(BreachRow.__struct_fields__)
-    fields |= {"breach_id": "b", "standing": "open", "stage": stage, "status": stage, "work": work, **more}
-    return BreachRow(**fields)
+    return breach_row(**{"breach_id": "b", "standing": "open", "stage": stage, "status": stage, "work": work, **more})
 
 
 def ask(verb: Verb, row: BreachRow, role: str = "manager", **fields: Any) -> tuple[Reason, Facts | None, dict[str, Any]]:

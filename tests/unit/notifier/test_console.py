@@ -115,6 +115,21 @@ def test_done_late_ends_there_and_withdrawn_is_not_late() -> None:
     assert kept.used.end == 3 * HOUR
 
 
+def test_each_pause_and_each_event_has_its_place() -> None:
+    happened = ((HOUR, "evidence", "pause", "paused · e2"), (2 * HOUR, "evidence", "resume", "resumed · e3"))
+    drawing = draw(
+        told(happened=happened, pauses=[(HOUR, 2 * HOUR, "waiting for you"), (3 * HOUR, 3 * HOUR, "no time")]), 8 * HOUR, None, LABELS
+    )
+    [pause] = drawing.pauses
+    assert (pause.start, pause.end, pause.why) == (HOUR, 2 * HOUR, "waiting for you")
+    assert pause.width == pytest.approx((WIDTH - 2 * MARGIN) / 8, abs=0.2)
+    marks = [mark for mark in drawing.marks if mark.kind == "evidence"]
+    assert [(mark.x, mark.at, mark.label) for mark in marks] == [
+        (pause.x, HOUR, "paused · e2"),
+        (pytest.approx(pause.x + pause.width, abs=0.2), 2 * HOUR, "resumed · e3"),
+    ]
+
+
 def test_whatever_is_known_can_be_drawn() -> None:
     nothing = told(started=None, due=None, breached=False, over=True)
     for span in (SECOND, MINUTE, HOUR, DAY, 400 * DAY):

@@ -193,3 +193,22 @@ def test_it_is_json() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0 s"), (0.25, "250 ms"), (3661, "1 h 1 min 1 s"), (86400, "24 h")])
 def test_durations_for_people(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_each_pause_is_told_with_its_reason_and_its_working_time() -> None:
+    history = Timeline(agreement(OFFICE, calendar="office", targets="[{within: 16h}]"))
+    history.at("10:00", "opened")
+    history.at("12:00", "paused")
+    history.at("Tue 10:00", "resumed")
+    history.at("Tue 11:00", "paused")
+    (told,) = explained(history, "Tue 12:30")
+    assert [(pause["from"][8:16], pause["to"][8:16], pause["s"]) for pause in told["pauses"]] == [
+        ("02T12:00", "03T10:00", 6 * 3600),
+        ("03T11:00", "03T12:30", 1.5 * 3600),
+    ]
+    assert sum(pause["s"] for pause in told["pauses"]) == told["paused_s"]
+    (book,) = history.engine.books_of("case")
+    (without,) = explain_case(book, instant("Tue 12:30"), None)
+    assert "statements" not in without
+    assert not any("was stated" in line for line in without["text"])
+    assert without["pauses"] == told["pauses"]
