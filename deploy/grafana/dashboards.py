@@ -172,6 +172,12 @@ def vendor() -> Json:
             (f"sum by (type) (increase({of('slawatch_breaches_total', VENDOR)}[$__rate_interval]))", "{{type}}"),
         ),
         *levels(VENDOR, legend="{{objective}}"),
+        lines(
+            "Credits this month, estimated",
+            "short",
+            (f"sum by (agreement, currency) ({of('slawatch_credits_estimated', VENDOR)})", "{{agreement}} {{currency}}"),
+            means="What breaches recorded this month (UTC) cost by their penalties per breach and hour, without tiers.",
+        ),
         lines("Events accepted", "cps", (f"sum by (vendor) ({rate('slawatch_events_accepted_total', VENDOR)})", "{{vendor}}")),
         lines("From happening to arrival", "s", *quantiles("slawatch_event_delay_seconds", VENDOR)),
     ]

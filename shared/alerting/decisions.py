@@ -269,7 +269,8 @@ class Alerting:
                 continue
             knowing = [told.verdicts[breach_id] for told in group.told.values() if breach_id in told.verdicts]
             withdrawn = member.alert.status == "retracted" and all(known == member.alert.verdict_id for known in knowing)
-            waits = member.alert.status == "overdue"  # it is not over: held back or in quiet hours, it is told afterwards
+            # what nobody knows waits for the end of quiet hours; a corrective action that is late, which is not over, even where it is held
+            waits = member.alert.status == "overdue" or (member.alert.status == "closed" and breach_id not in held)
             unheard = not knowing and not waits and (breach_id in held or clock.passed(member.since + route.group_wait))
             if withdrawn or unheard or clock.passed(member.at + KEEP):
                 forgotten.append(breach_id)

@@ -13,6 +13,7 @@ from services.notifier.actions import CaseActions
 from services.notifier.cases import Refused as CaseRefused
 from services.notifier.cases import Verb, correction_state
 from services.notifier.catalogue import Catalogue
+from services.notifier.console import faults
 from services.notifier.console.panels import Panels
 from services.notifier.console.rendering import HEADERS, HERE, LANGUAGE_COOKIE, Pages, local_path, texts_of
 from services.notifier.console.sessions import COOKIE, LIFE_MS
@@ -262,6 +263,7 @@ def install(app: FastAPI, console: Console, hub: Hub, *more: Callable[[APIRouter
 
     app.add_exception_handler(SignInFirst, on_sign_in_first)
     app.add_exception_handler(Refused, on_refused)
+    faults.install(app, it.pages)
     _people(routes, console)
     _case(routes, console)
     _looking(routes, console)

@@ -373,6 +373,18 @@ def test_quiet_hours_hold_all_but_pages_until_they_end() -> None:
     ], "seven in the morning"
 
 
+def test_a_breach_that_came_and_went_in_quiet_hours_is_told_when_they_end() -> None:
+    text = PAGED.replace("after: 15m", "after: 20h").replace("after: 1h", "after: 30h")
+    late = Timeline(text, "2026-03-02T23:00:00Z")
+    late.closed(0, "a", severity="ticket")  # known only when it was over
+    quick = Timeline(text, "2026-03-02T23:00:00Z")
+    quick.opened(0, "b", severity="ticket")
+    quick.closed(120, "b", severity="ticket")
+    for it in (late, quick):
+        it.until(24 * 60)
+        assert who(it) == [(480, "ann", "first")], "once, at seven in the morning"
+
+
 def test_an_escalation_in_a_mute_time_begins_when_it_ends() -> None:
     text = MUTED.replace("receiver: chat", "escalation: e") + "escalations: {e: {steps: [{notify: chat}, {after: 15m, notify: boss}]}}"
     it = Timeline(text, "2026-03-02T23:00:00Z")

@@ -65,8 +65,8 @@ class Timeline:
     def warned(self, minute: float, *cases: str, **labels: str) -> None:
         self._say(minute, "warning", cases, {"type": "warning"} | labels)
 
-    def closed(self, minute: float, *cases: str) -> None:
-        self._say(minute, "closed", cases, {})
+    def closed(self, minute: float, *cases: str, **labels: str) -> None:
+        self._say(minute, "closed", cases, labels)
 
     def retracted(self, minute: float, *cases: str) -> None:
         self._say(minute, "retracted", cases, {})
