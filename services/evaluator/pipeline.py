@@ -49,6 +49,7 @@ class _Owned:
     def __init__(self, state: Partition, restore_until: int, emitted: set[str], quarantined: set[bytes], since: float) -> None:
         self.state, self.restore_until, self.since = state, restore_until, since
         self.emitted, self.quarantined = emitted, quarantined  # what was said before: ids of verdicts, places of records
+        self.unknown = state.engine.unknown  # conditions, as far as they were counted
         self.sought: int | None = None  # where reading was put back to
 
     @property
@@ -289,7 +290,7 @@ class Pipeline:
 
     async def _fold(self, owned: _Owned, records: list[Record]) -> None:
         state, was_restoring = owned.state, owned.restoring
-        before, unknown, folded = state.engine.counts["duplicates"], state.engine.unknown, state.next_offset
+        before, folded = state.engine.counts["duplicates"], state.next_offset
         started = self._time.monotonic()
         for output in state.fold(records):
             self._metrics.fold_seconds.observe(self._time.monotonic() - started)
@@ -302,8 +303,6 @@ class Pipeline:
         self._ticks.saw(state.number, state.arrival, self._time.monotonic())
         self._metrics.folded.inc(max(state.next_offset - folded, 0))
         self._metrics.duplicates.inc(state.engine.counts["duplicates"] - before)
-        for objective, count in (state.engine.unknown - unknown).items():
-            self._metrics.unknown.labels(*objective).inc(count)
         if was_restoring and not owned.restoring:
             owned.emitted, owned.quarantined = set(), set()
             self._metrics.recovery.observe(self._time.monotonic() - owned.since)
@@ -357,6 +356,11 @@ class Pipeline:
         """Telemetry: gauges, and the group's committed offsets; it also shows whether the broker answers."""
         owned, now = list(self._owned.values()), self._time.monotonic()
         self._metrics.partitions.set(len(owned))
+        for one in owned:
+            unknown = one.state.engine.unknown
+            for objective, count in (unknown - one.unknown).items():
+                self._metrics.unknown.labels(*objective).inc(count)
+            one.unknown = unknown
         self._metrics.checkpoint_age.set(self._keeper.age(self._states()))
         self._metrics.restoring.set(sum(o.restoring for o in owned) + len(self._assigned - set(self._owned)))
         self._metrics.log_time.set(max((o.state.arrival for o in owned), default=0) / 1000)
