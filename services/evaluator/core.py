@@ -11,7 +11,7 @@ from shared.sla import keeping
 from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Pulse, Tick
@@ -32,7 +32,7 @@ class WouldFoldDifferently(Exception):
 class Output(NamedTuple):
     """What folding records gave."""
 
-    statements: list[Statement]
+    statements: list[Said]
     quarantined: list[Entry]
 
 
@@ -106,7 +106,7 @@ class Partition:
             return content.__class__ is not Evidence or self.engine.is_waited_for(content.time, content.vendor)
         return self.engine.is_waited_for(arrival)
 
-    def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Statement], bool]:
+    def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Said], bool]:
         """Fire some of the timers that a record is about to; what is stated, and whether there are more."""
         if self.clock == "log":
             return ([], False) if content is None else self.engine.fire(arrival, SLICE_TIMERS)
@@ -125,7 +125,7 @@ class Partition:
         if refused is not None:
             output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail, READER))
 
-    def _control(self, control: controls.Control, arrival: int) -> list[Statement]:
+    def _control(self, control: controls.Control, arrival: int) -> list[Said]:
         if isinstance(control, Activation):
             if control.clock != self.clock:
                 raise WouldFoldDifferently(
@@ -138,7 +138,7 @@ class Partition:
         return self.engine.pulse(arrival) if isinstance(control, Pulse) else self.engine.tick(arrival)
 
 
-def verdict_entry(statement: Statement, partition: int | None) -> Entry:
+def verdict_entry(statement: Said, partition: int | None) -> Entry:
     """A record for the verdicts' topic, in the same partition as the vendor's events (None: that of its key)."""
     return Entry(statement.vendor.encode(), verdicts.encode_statement(statement), partition=partition)
 

@@ -16,7 +16,7 @@ from shared.cli.replay import find_mapping
 from shared.sla.books import CaseLine
 from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.wire.history import BadLine
 from shared.wire.reports import case_line, level_line
 
@@ -36,7 +36,7 @@ class _Left:
     def left(self, case: Case) -> None:
         self.lines += Engine.lines_of(case)
 
-    def said(self, statements: Sequence[Statement]) -> None: ...
+    def said(self, statements: Sequence[Said]) -> None: ...
 
     def rejected(self, line: BadLine) -> None:
         self.rejects.add(line)

@@ -20,7 +20,7 @@ from shared.sla.explaining_levels import Counted, counted_of, explain_level, exp
 from shared.sla.heartbeats import Beat, HeartbeatBook
 from shared.sla.instants import BadInstant, parse_instant
 from shared.sla.levels import LevelBook
-from shared.sla.statements import Statement
+from shared.sla.statements import Said, Statement
 from shared.sla.violations import ViolationBook
 from shared.wire.history import BadLine
 
@@ -61,9 +61,10 @@ class _CaseSink:
         self.counted: dict[LevelBook, list[Counted]] = {}
         self.beats: dict[HeartbeatBook, set[Beat]] = {}
 
-    def said(self, statements: Sequence[Statement]) -> None:
+    def said(self, statements: Sequence[Said]) -> None:
         """Of the case; or any of levels and slots, which are few beside clocks."""
-        self.statements += [s for s in statements if s.case == self._asked.case or s.case is None or _SLOT.match(s.case)]
+        told = [s for s in statements if isinstance(s, Statement)]  # what explains keeps nothing on the swift path: all are
+        self.statements += [s for s in told if s.case == self._asked.case or s.case is None or _SLOT.match(s.case)]
 
     def left(self, case: Case) -> None:
         """Keep what leaves memory: copies, as what is left of it is emptied."""

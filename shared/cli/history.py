@@ -15,7 +15,7 @@ from shared.language.mapping import RowMapping
 from shared.language.rows import CloudEvent, Reject, numbered_events_of, text_of
 from shared.sla.engine import Case, ClockMode, Engine
 from shared.sla.evidence import Evidence
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.wire import events
 from shared.wire.controls import Activation, Advance, Pulse
 from shared.wire.history import BadLine, Line, read_lines
@@ -108,7 +108,7 @@ def by_time(lines: Iterable[Line | BadLine]) -> Iterator[Line | BadLine]:
 class Sink(Protocol):
     """Where what a replay says goes."""
 
-    def said(self, statements: Sequence[Statement]) -> None: ...
+    def said(self, statements: Sequence[Said]) -> None: ...
 
     def rejected(self, line: BadLine) -> None: ...
 
@@ -183,7 +183,7 @@ class Replay:
             said = engine.tick(arrival or 0) if self.clock == "log" else []
         self._sink.said(said)
 
-    def _take(self, engine: Engine, event: Evidence, arrival: int | None, line: Line) -> Sequence[Statement]:
+    def _take(self, engine: Engine, event: Evidence, arrival: int | None, line: Line) -> Sequence[Said]:
         """One event: what waits for it, then itself."""
         instant, vendor = (event.time, event.vendor) if self.clock == "event" or arrival is None else (arrival, None)
         if engine.is_waited_for(instant, vendor):  # seldom

@@ -20,7 +20,7 @@ from shared.language.mapping import RowMapping
 from shared.sla.books import CaseLine
 from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.sla.terms import Agreement
 from shared.wire import verdicts
 from shared.wire.history import BadLine
@@ -44,7 +44,7 @@ class Files:
     def _open(self, name: str) -> IO[bytes] | None:
         return None if self._directory is None else (self._directory / name).open("wb")
 
-    def said(self, statements: Sequence[Statement]) -> None:
+    def said(self, statements: Sequence[Said]) -> None:
         """Write verdicts."""
         self.verdicts += len(statements)
         if self._verdicts is not None:

@@ -34,20 +34,20 @@ class Blind(NamedTuple):
 class Door:
     """What the pulses of one partition tell."""
 
-    __slots__ = ("_stretches", "last_pulse")
+    __slots__ = ("last_pulse", "stretches")
 
     def __init__(self) -> None:
         self.last_pulse: int | None = None  # log time
-        self._stretches: list[Blind] = []  # ended, and their catch-up not yet over at the last pulse
+        self.stretches: list[Blind] = []  # ended, and their catch-up not yet over at the last pulse
 
     def pulse(self, log_time: int) -> Blind | None:
         """A pulse arrived; the blind time that it ends, if any. `log_time` never goes back."""
         last, self.last_pulse = self.last_pulse, log_time
-        self._stretches = [blind for blind in self._stretches if (blind.release or 0) > log_time]
+        self.stretches = [blind for blind in self.stretches if (blind.release or 0) > log_time]
         if last is None or log_time - last <= PULSE_LATE:
             return None
         ended = Blind(last + PULSE_LATE, log_time)
-        self._stretches.append(ended)
+        self.stretches.append(ended)
         return ended
 
     def blind_at(self, instant: int) -> Blind | None:
@@ -56,4 +56,4 @@ class Door:
             return None
         if instant > self.last_pulse + PULSE_LATE:
             return Blind(self.last_pulse + PULSE_LATE, None)
-        return next((blind for blind in self._stretches if blind.end is not None and blind.start < instant < blind.end), None)
+        return next((blind for blind in self.stretches if blind.end is not None and blind.start < instant < blind.end), None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from shared.sla.instants import DAY
+from shared.sla.instants import DAY, FOREVER
 from shared.sla.terms import CalendarTable
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
@@ -155,6 +155,32 @@ class Calendar:
     def _cover_instants(self, first: int, last: int) -> None:
         if first < self._from or last > self._to:
             self._cover(date_of(first) - 4, date_of(last) + 5)
+
+    # -- for native code -----------------------------------------------------------------------------------------
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """The instants that `columns` tell of, as compiled by now."""
+        return self._from, self._to
+
+    @property
+    def columns(self) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Working intervals as compiled by now: starts, ends, working time before each start, and before each end."""
+        return self._starts, self._ends, self._before, self._through
+
+    @property
+    def known(self) -> tuple[int, int] | None:
+        """Instants outside of [from, to) are provisional; None where a change of clocks makes that no simple question."""
+        found = []
+        for last, otherwise in ((self._valid_from, -FOREVER), (None if self._valid_through is None else self._valid_through + 1, FOREVER)):
+            if last is None:
+                found.append(otherwise)
+                continue
+            instant = self.zone.to_instant(midnight_of(last))
+            if not self.zone.is_steady(instant - DAY, instant + DAY):
+                return None
+            found.append(instant)
+        return found[0], found[1]
 
     # -- asking --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ take(evidence) / activate / advance / tick  ──►  timers up to its arrival 
                                                                wake_at: when a tick is due
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, cast
@@ -20,25 +21,28 @@ from shared.sla.levels import LevelBook, LevelLine, LevelNow
 from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
 from shared.sla.rules import DeadlineRules, calendars_of
-from shared.sla.statements import Statement
-from shared.sla.terms import Agreement, Bundle
+from shared.sla.statements import Said, Statement
+from shared.sla.swift import Batch, FormOf, PackedCase, Swift, is_built
+from shared.sla.terms import ROLES, Agreement, Bundle
 from shared.sla.timers import SPARSE, Fired, Timers
 
 ClockMode = Literal["log", "event"]
 Quarantine = Literal["future", "conflict"]
+SLICE_STATEMENTS: Final = 1_000  # stated by timers before the caller gets its turn
 _BEFORE_ALL: Final = -FOREVER
-_SILENCE: Final[tuple[Sequence[Statement], None]] = ((), None)
+_SILENCE: Final[tuple[Sequence[Said], None]] = ((), None)
 
 
 class Lane:
     """One log time and its timers: of a partition in log mode, of a vendor in event mode."""
 
-    __slots__ = ("leaving", "seen", "timers")
+    __slots__ = ("leaving", "number", "seen", "timers")
 
     def __init__(self, timers: Timers) -> None:
         self.seen = _BEFORE_ALL  # the largest arrival
         self.timers = timers
         self.leaving: Leaving[Case] = Leaving()
+        self.number: int | None = None  # by which the swift path knows it
 
     @property
     def log_time(self) -> int | None:
@@ -149,6 +153,10 @@ class Desk:
                 kept = dict(zip(before, case.books, strict=True))
                 case.books = [kept.get(promise) for promise in self.promises]
 
+    def keeps(self, promises: Iterable[Promise]) -> bool:
+        """Whether, with these promises in the books, it would keep cases by the same ones."""
+        return self.promises == tuple(p for p in promises if p.is_of_cases and p.concerns(self.vendor, self.service))
+
     def blank_books(self, name: str) -> list[CaseBook | PlainClock | None]:
         """Those of a case that begins: clocks that it had before it left are over."""
         if self.gone is None:
@@ -158,15 +166,16 @@ class Desk:
             found.append(OverBook(promise.agreement, promise.name) if mark and of_case ^ mark in self.gone else None)
         return found
 
-    def remember(self, case: Case, evidence: Sequence[Evidence]) -> None:
-        """A case leaves: its clocks shall not begin again, nor its evidence count again."""
+    def remember(self, case: Case, evidence: Sequence[Evidence]) -> list[int]:
+        """A case leaves: its clocks shall not begin again, nor its evidence count again. The marks of its clocks."""
         gone = self.gone
         if gone is None:
             gone = self.gone = Gone()
-        of_case, are_over = mark_of(case.name), not self.over_cases
+        of_case, are_over, marks = mark_of(case.name), not self.over_cases, list[int]()
         for mark, book in zip(self.marks, case.books, strict=True):
             if book.__class__ is PlainClock or (isinstance(book, ClockBook) and book.has_begun):
                 gone.add(of_case ^ mark)
+                marks.append(of_case ^ mark)
             elif not isinstance(book, OverBook):
                 are_over = False
         if not are_over or not self.marks:
@@ -179,6 +188,7 @@ class Desk:
         for event in evidence:
             if event.time < first:
                 self.first_gone = first = event.time
+        return marks
 
 
 _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
@@ -227,12 +237,14 @@ class Engine:
         with_plain: bool = True,
         farewell: Callable[[Case], None] | None = None,
         leaving_slice: int = SLICE,
+        form_of: FormOf | None = None,
     ) -> None:
         """`max_skew` ms; `owns`: whether a vendor's events come here, so that what a vendor that never posts owes is called here.
 
         Left out: in event mode all vendors' do; in log mode a vendor is known by its first event. `with_plain=False` leaves out the
         fast path, to compare with. `farewell` is given each case, whole as yet, as it leaves memory; `leaving_slice`: how many cases
-        are looked at beside a record, to see whether they leave: it changes no verdict.
+        are looked at beside a record, to see whether they leave: it changes no verdict. `form_of` makes forms of statements for the
+        swift path, which is used if there are such and native code is built.
         """
         self.clock = clock
         self._event_mode = clock == "event"
@@ -248,11 +260,14 @@ class Engine:
         self.vendors: dict[str, Vendor] = {}
         self.superseded: dict[tuple[str, str, str], tuple[str, str]] = {}  # vendor, source, id -> service and case of what replaces it
         self._known = 0  # how many activations were folded
+        usable = form_of is not None and with_plain and is_built()
+        self.swift = Swift(event_mode=self._event_mode, max_skew=max_skew, form_of=form_of) if form_of is not None and usable else None
         self._read = self._duplicates = self._quarantined = self._late = 0
 
     @property
     def counts(self) -> Counter[str]:
         """events_read, duplicates, quarantined, late."""
+        self._take_counts()
         return Counter(events_read=self._read, duplicates=self._duplicates, quarantined=self._quarantined, late=self._late)
 
     @property
@@ -267,11 +282,18 @@ class Engine:
     @property
     def tallies(self) -> tuple[int, ...]:
         """The counts as they stand in a checkpoint."""
+        self._take_counts()
         return self._read, self._duplicates, self._quarantined, self._late
 
     @tallies.setter
     def tallies(self, counts: tuple[int, ...]) -> None:
         self._read, self._duplicates, self._quarantined, self._late = counts
+
+    def _take_counts(self) -> None:
+        if self.swift is not None:
+            read, duplicates = self.swift.take_counts()
+            self._read += read
+            self._duplicates += duplicates
 
     # -- who ---------------------------------------------------------------------------------------------------------
 
@@ -292,7 +314,12 @@ class Engine:
         return desk
 
     def _concern(self, desk: Desk) -> None:
-        desk.concern([promise for _, promise in sorted(self.promises.items())], self._watchers, with_plain=self._with_plain)
+        promises = [promise for _, promise in sorted(self.promises.items())]
+        if self.swift is not None and not desk.keeps(promises):
+            self._rise(self.swift.up_desk(desk))
+        desk.concern(promises, self._watchers, with_plain=self._with_plain)
+        if self.swift is not None:
+            self.swift.tell_desk(desk)
 
     def desks(self) -> Iterator[Desk]:
         """All desks, ordered by vendor and service."""
@@ -310,13 +337,36 @@ class Engine:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
-    def _pass_time(self, lane: Lane, arrival: int) -> list[Statement]:
+    def _pass_time(self, lane: Lane, arrival: int) -> list[Said]:
         """Fire what is to be called before `arrival` (at equality the record goes first), then move log time."""
         until = lane.reach(arrival)
-        said = [statement for fired in lane.timers.until(until) for statement in self._call(lane, fired)]
+        said = [statement for some in self._firing(lane, until) for statement in some]
         lane.seen = until
         self._let_go_of_some(lane, self._leaving_slice)
         return said
+
+    def _firing(self, lane: Lane, until: int) -> Iterator[Sequence[Said]]:
+        """Fire what is to be called before `until`, in order, timer by timer, or as many as the swift path fires at once."""
+        swift = self.swift
+        if swift is None:
+            for fired in lane.timers.until(until):
+                yield self._call(lane, fired)
+            return
+        swift.stale.add(lane)
+        while True:
+            mine, swifts = lane.timers.wake_at, swift.next_at(lane)
+            mine = FOREVER if mine is None else mine
+            if min(mine, swifts) >= until:
+                return
+            if swifts == mine:
+                self._rise(swift.rise_at(lane, mine))
+            elif swifts < mine:
+                said, _ = swift.fire(lane, min(until, mine))
+                self._rise(swift.rising())
+                yield said
+            else:
+                for fired in lane.timers.until(min(until, swifts)):
+                    yield self._call(lane, fired)
 
     def _call(self, lane: Lane, fired: Fired) -> list[Statement]:
         now = Moment(fired.at, None, self._event_mode)
@@ -345,17 +395,18 @@ class Engine:
             assert isinstance(clock, ClockBook)
             said = clock.fire(timer, now, lane.timers.arm)
             return said + self._pass_on(clock, lane, now)
-        if timer.what == "due" and not clock.rules.warnings:
-            if clock.state is not plain.RUNNING or clock.due != timer.instant:
-                return []
-            clock.state = plain.BREACHED
-            lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)
-            said = [plain.opened(clock, promise, case.events, now.decided_at)]
-            return said + self._tell_watchers(case, place, clock, now) if case.desk.watched[place] else said
-        if not any(waiting == timer for waiting in plain.timers(clock, promise, case.events, timer.call_at, timer.call_at + 1)):
+        if timer not in plain.timers(clock, promise, case.events, timer.call_at, timer.call_at + 1):
             return []
-        book = self._unfold(case, place)
-        return book.fire(timer, now, lane.timers.arm) + self._pass_on(book, lane, now)
+        if timer.what == "final":
+            said = [plain.final(clock, promise, case.events, timer.instant, now.decided_at)]
+        elif timer.what == "due" and not clock.rules.warnings:
+            clock.state = plain.BREACHED
+            said = [plain.opened(clock, promise, case.events, now.decided_at)]
+            lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)  # it looks at when it was decided
+        else:
+            book = self._unfold(case, place)
+            return book.fire(timer, now, lane.timers.arm) + self._pass_on(book, lane, now)
+        return said + self._tell_watchers(case, place, clock, now) if case.desk.watched[place] else said
 
     def _now(self, lane: Lane) -> Moment:
         """Log time of a lane as it stands, for what no event's arrival decides."""
@@ -369,20 +420,21 @@ class Engine:
             if holder is None:
                 return False
             lane = holder.lane
-        return lane.timers.next_at < max(arrival, lane.seen)
+        until = max(arrival, lane.seen)
+        return lane.timers.next_at < until or (self.swift is not None and self.swift.next_at(lane) < until)
 
-    def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Statement], bool]:
+    def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Said], bool]:
         """Fire at most `limit` of the timers that a record of this arrival would (event mode: of a vendor, or of all).
 
         Returns what is stated, and whether timers are left: what many timers say can so be taken in slices, before the record itself.
         """
-        said: list[Statement] = []
+        said: list[Said] = []
         for lane in self._lanes(vendor):
             until = lane.reach(arrival)
-            if lane.timers.next_at >= until:
+            if self.swift is None and lane.timers.next_at >= until:
                 continue  # as with most records
-            for fired in lane.timers.until(until):
-                said += self._call(lane, fired)
+            for some in self._firing(lane, until):
+                said += some
                 limit -= 1
                 if limit <= 0:
                     return said, True
@@ -391,7 +443,10 @@ class Engine:
     @property
     def wake_at(self) -> int | None:
         """The earliest instant after which a record makes a timer fire; None: nothing waits."""
-        return min((wake for lane in self._lanes() if (wake := lane.timers.wake_at) is not None), default=None)
+        found = [wake for lane in self._lanes() if (wake := lane.timers.wake_at) is not None]
+        if self.swift is not None:
+            found += [wake for lane in self._lanes() if (wake := self.swift.next_at(lane)) != FOREVER]
+        return min(found, default=None)
 
     @property
     def last_pulse(self) -> int | None:
@@ -408,41 +463,163 @@ class Engine:
         """The largest arrival seen, over all lanes; None before the first record."""
         return max((lane.log_time for lane in self._lanes() if lane.log_time is not None), default=None)
 
-    def tick(self, arrival: int) -> list[Statement]:
+    def tick(self, arrival: int) -> list[Said]:
         """Log mode: a record that carries nothing but its arrival."""
         said = self._pass_time(self.lane, arrival)
         self._let_go_of_some(self.lane, IDLE_SLICE)
         return said
 
-    def pulse(self, arrival: int) -> list[Statement]:
+    def pulse(self, arrival: int) -> list[Said]:
         """Log mode: a record that says our own door is open."""
         said = self._pass_time(self.lane, arrival)
         self.lane.timers.pulse(self.lane.seen)
+        if self.swift is not None:
+            self.swift.tell_door(self.lane)
         self._let_go_of_some(self.lane, IDLE_SLICE)
         return said
 
-    def advance(self, to: int, vendor: str | None = None) -> list[Statement]:
+    def advance(self, to: int, vendor: str | None = None) -> list[Said]:
         """Event mode: log time moves to `to`, of one vendor or of all that were seen."""
         lanes = self._lanes() if vendor is None else [self.vendor(vendor).lane]
         return [statement for lane in lanes for statement in self._pass_time(lane, to)]
 
-    def settle(self) -> list[Statement]:
+    def settle(self) -> list[Said]:
         """The end of a history: fire what log time has passed already (late evidence may have armed it)."""
         said = [statement for lane in self._lanes() if lane.log_time is not None for statement in self._pass_time(lane, lane.seen)]
         self._let_go_of_all()
         return said
 
+    # -- the swift path ------------------------------------------------------------------------------------------
+
+    def fold_swiftly(self, batch: Batch, first: int) -> tuple[int, Sequence[Said], bool]:
+        """Fold records from `first` on by the swift path: how many, what is stated, and whether the next one is for `take`.
+
+        Where neither all are folded nor the next one is for `take`, it is to be called again.
+        """
+        assert self.swift is not None
+        count, written, is_stuck, waits = self.swift.fold(batch, first)
+        self._rise(self.swift.rising())
+        if self.swift.has_leavers:
+            self._take_leave()
+        if waits is None:
+            return count, written, is_stuck
+        said: list[Said] = [*written]
+        lane, until = waits
+        for some in self._firing(lane, until):
+            said += some
+            if len(said) >= SLICE_STATEMENTS:
+                return count, said, False
+        return count, said + self._pass_time(lane, until), False
+
+    def _make_way(self, event: Evidence, vendor: Vendor) -> None:
+        """Before an event is folded here: what it speaks of comes up from the swift path."""
+        assert self.swift is not None
+        self.swift.stale.add(vendor.lane)
+        desk = vendor.desks.get(event.service) or self.desk(event.vendor, event.service)
+        self._rise(self.swift.up(desk.vendor, desk.service, event.case, event.source, event.id, event.replaces))
+
+    def _rise(self, packed: Iterable[PackedCase]) -> None:
+        """Cases come up from the swift path: they are kept here from now on."""
+        assert self.swift is not None
+        for one in packed:
+            case = self._case_of(one)
+            self.swift.stale.add(case.desk.lane)
+            self.adopt(case)
+
+    def adopt(self, case: Case) -> None:
+        """Keep a case that comes from elsewhere: its evidence, and plain clocks."""
+        desk, lane = case.desk, case.desk.lane
+        desk.cases[case.name] = case
+        for event in case.events:
+            self.vendors[desk.vendor].posted.setdefault(event.source, {})[event.id] = event
+        for place, clock in enumerate(case.books):
+            if isinstance(clock, PlainClock):
+                for timer in plain.timers(clock, desk.promises[place], case.events, -FOREVER, FOREVER):
+                    lane.timers.remind(timer.call_at, case)
+        rest = case.rest(())
+        if rest is not None and rest.leaves_at(desk.horizon) < lane.seen:
+            self._let_go(case)
+        else:
+            lane.leaving.put(case, Rest(case.touched_at(()), -FOREVER).leaves_at(desk.horizon))  # no earlier than this
+
+    def _case_of(self, packed: PackedCase) -> Case:
+        assert self.swift is not None
+        return self.case_of(packed, self.swift.desks[packed.desk])
+
+    @staticmethod
+    def case_of(packed: PackedCase, desk: Desk) -> Case:
+        """A case, of what native code has packed."""
+        name = packed.name
+        events = [
+            Evidence(
+                vendor=desk.vendor,
+                service=desk.service,
+                case=name,
+                type=one.type,
+                source=one.source,
+                id=one.id,
+                text=one.text,
+                content=one.content,  # type: ignore[arg-type]  # as the decoder leaves it
+                datacontenttype=one.datacontenttype,
+                role=ROLES[one.role],
+                time=one.time,
+                arrival=one.arrival,
+                known=one.known,
+            )
+            for one in packed.events
+        ]
+        events[-1].arrival = packed.touched
+        return Case(desk, name, events, list(packed.clocks))
+
+    def _take_leave(self) -> None:
+        """Of the cases that have left the swift path."""
+        assert self.swift is not None
+        for packed in self.swift.leavers():
+            case = self._case_of(packed)
+            if self._farewell is not None:
+                self._farewell(case)
+            self._remember(case.desk, case, case.events)
+
+    def cases_of(self, desk: Desk) -> Iterator[Case]:
+        """All cases of a desk, for reading: copies of those on the swift path."""
+        yield from list(desk.cases.values())
+        if self.swift is not None:
+            yield from map(self._case_of, self.swift.copies(desk))
+
+    def case(self, desk: Desk, name: str) -> Case | None:
+        """A case of a desk, for reading; None where there is none."""
+        case = desk.cases.get(name)
+        if case is None and self.swift is not None:
+            packed = self.swift.copy(desk, name)
+            case = None if packed is None else self._case_of(packed)
+        return case
+
     # -- cases that leave ----------------------------------------------------------------------------------------
 
     def _let_go_of_some(self, lane: Lane, limit: int) -> None:
         """Look at some of the cases that may have left."""
+        if self.swift is not None:
+            self.swift.stale.add(lane)
+            if limit >= IDLE_SLICE:
+                self._let_go_of_swift(lane)
         if lane.leaving.at < lane.seen:
             for case in lane.leaving.due(lane.seen, limit):
                 self._look_at(case)
             lane.timers.watch(lane.leaving.at)
 
+    def _let_go_of_swift(self, lane: Lane) -> None:
+        """Let go of what has left the swift path by now."""
+        assert self.swift is not None
+        more = True
+        while more:
+            self.swift.tell_lanes()
+            more = self.swift.let_go(lane)
+            self._take_leave()
+
     def _let_go_of_all(self) -> None:
         for lane in self._lanes():
+            if self.swift is not None:
+                self._let_go_of_swift(lane)
             while lane.leaving.at < lane.seen:
                 self._let_go_of_some(lane, IDLE_SLICE)
 
@@ -483,9 +660,11 @@ class Engine:
         del desk.cases[case.name]
         if vendor.aside:
             evidence = evidence + vendor.aside.pop((desk.service, case.name), [])
-        desk.remember(case, evidence)
+        self._remember(desk, case, evidence)
         posted = vendor.posted
         for event in evidence:
+            if self.swift is not None:
+                self.swift.forget(desk.vendor, event.source, event.id)
             of_source = posted[event.source]
             del of_source[event.id]
             if not of_source:
@@ -499,7 +678,17 @@ class Engine:
         for book in case.books:
             if book is not None and book.__class__ is not PlainClock:
                 book.leave()  # type: ignore[union-attr]  # mypy does not narrow by class
+        if self.swift is not None:
+            self.swift.forget_case(desk, case.name)
         case.events, case.books = [], []  # reminders of it may last
+
+    def _remember(self, desk: Desk, case: Case, evidence: Sequence[Evidence]) -> None:
+        last_gone = desk.last_gone
+        marks = desk.remember(case, evidence)
+        if self.swift is not None:
+            self.swift.gone(desk, array("Q", marks).tobytes())
+            if desk.last_gone != last_gone:
+                self.swift.tell_desk(desk)
 
     @staticmethod
     def _touch(case: Case | None) -> None:
@@ -509,17 +698,20 @@ class Engine:
 
     # -- agreements ----------------------------------------------------------------------------------------------
 
-    def activate(self, bundle: Bundle, activation_id: str, arrival: int | None = None, *, restate: bool = False) -> list[Statement]:
+    def activate(self, bundle: Bundle, activation_id: str, arrival: int | None = None, *, restate: bool = False) -> list[Said]:
         """Put a version of an agreement in the books; the same activation again is ignored.
 
         Without `arrival` it holds from the log's beginning. With `restate` it also rules what was folded before. If it says
         `apply_to: open`, open clocks go on under it from its arrival, or from `effective.from` if that is later; event mode, where
         arrivals say nothing, takes its log time instead.
         """
-        said = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
+        said: list[Said] = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
         if activation_id in self._activations:
             return said
         self._let_go_of_all()
+        if self.swift is not None and (restate or bundle.agreement.apply_to == "open"):
+            for desk in self.desks():
+                self._rise(self.swift.up_desk(desk))
         ordinal = 0 if arrival is None else len(self._activations) + 1
         since = None if arrival is None or restate else self.log_time
         self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
@@ -542,6 +734,8 @@ class Engine:
                     watchers = self._watchers.setdefault((agreement.name, promise.over), [])
                     watchers += [] if promise in watchers else [promise]
         self._known = len(self._activations)
+        if self.swift is not None:
+            self.swift.tell_known(self._known)
         for desk in self.desks():
             self._concern(desk)
 
@@ -623,7 +817,7 @@ class Engine:
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
-    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Statement], Refused | None]:
+    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Said], Refused | None]:
         """Fold one event. `arrival` is its record's; event mode takes the event's own time instead. `stamped`: the broker's stamp, of
         which less may be believed (`broker_time`): an event is not of the future because a leap is held.
 
@@ -635,15 +829,14 @@ class Engine:
             arrival = time
         vendor = self.vendors.get(event.vendor) or self.vendor(event.vendor)
         lane = vendor.lane
-        said: list[Statement] | None = None
-        if arrival > lane.seen:
-            if lane.timers.next_at < arrival:
-                said = self._pass_time(lane, arrival)
-                self._look_first(event, vendor)
-            lane.seen = arrival
-        elif lane.timers.next_at < lane.seen:
+        if self.swift is not None:
+            self._make_way(event, vendor)
+        said: list[Said] | None = None
+        until = lane.reach(arrival)
+        if lane.timers.next_at < until or (self.swift is not None and self.swift.next_at(lane) < until):
             said = self._pass_time(lane, arrival)
             self._look_first(event, vendor)
+        lane.seen = until
         if time > arrival + self._max_skew and (stamped is None or time > stamped + self._max_skew):
             return said or (), self._refuse("future", f"its time lies {(time - arrival) / 1000:g} s ahead of its arrival")
         posted = vendor.posted.get(event.source)
@@ -660,12 +853,14 @@ class Engine:
             self._late += 1  # it was counted, and has left
             return said or (), None
         posted[event.id] = event
+        if self.swift is not None:
+            self.swift.note(desk, event.case, event.source, event.id)
         event.arrival, event.known = lane.seen, self._known
         if event.replaces is not None or self.superseded:
             return [*(said or ()), *self._take_superseding(event, desk, arrival)], None
         found = self._fold(event, desk, arrival)
         if found is not None:
-            said = [*said, *found] if said else found
+            said = [*(said or ()), *found]
         return (said, None) if said else _SILENCE
 
     def _refuse(self, reason: Quarantine, detail: str) -> Refused:
@@ -897,6 +1092,8 @@ class Engine:
         if event.replaces is None or event.replaces == event.id:
             return None
         self.superseded[event.vendor, event.source, event.replaces] = (event.service, event.case)
+        if self.swift is not None:
+            self.swift.note(self.desk(event.vendor, event.service), event.case, event.source, event.replaces)
         known = self.vendors[event.vendor].posted[event.source].get(event.replaces)
         case = None if known is None else self.desk(event.vendor, known.service).cases.get(known.case)
         if known is None or case is None or known not in case.events:
@@ -909,6 +1106,8 @@ class Engine:
 
     def _set_aside(self, event: Evidence, desk: Desk) -> None:
         """Keep what was superseded, so that it is known when it comes again, for as long as its case stays."""
+        if self.swift is not None:
+            self.swift.note(desk, event.case, event.source, event.id)
         if event.case not in desk.cases:
             case = desk.cases[event.case] = Case(desk, event.case, [], desk.blank_books(event.case))
             desk.lane.leaving.born.append(case)
@@ -933,8 +1132,8 @@ class Engine:
         for desk in list(self.desks()):
             if vendor not in (None, desk.vendor):
                 continue
-            wanted = list(desk.cases.values()) if case is None else [desk.cases[case]] if case in desk.cases else []
-            for found in wanted:
+            named = None if case is None else self.case(desk, case)
+            for found in self.cases_of(desk) if case is None else () if named is None else (named,):
                 yield from self.lines_of(found)
             if desk.lane.log_time is not None:
                 for slots in list(desk.books.values()):
@@ -984,7 +1183,7 @@ class Engine:
 
     def books_of(self, case: str) -> list[ClockBook]:
         """The books of the clocks of all cases of that name, for reading."""
-        return [book for desk in self.desks() if case in desk.cases for book in books_of(desk.cases[case])]
+        return [book for desk in self.desks() if (found := self.case(desk, case)) is not None for book in books_of(found)]
 
 
 def books_of(case: Case) -> list[ClockBook]:

@@ -23,6 +23,9 @@ from shared.sla.engine import Case, Enacted, Engine, Lane, Vendor
 from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER
 from shared.sla.leaving import Gone, Rest
+from shared.sla.packing import Unpack
+from shared.sla.rules import DeadlineRules
+from shared.sla.swift import unpack_case
 from shared.sla.timers import Fired
 
 CASES_MAX: Final = 2_000  # in a piece: what is read or written at once
@@ -85,6 +88,20 @@ class _Gone(NamedTuple):
     service: str
     of: int  # how many shards there are
     shards: list[bytes]
+
+
+class _SwiftHead(NamedTuple):
+    """What the numbers in `_Swift` stand for."""
+
+    names: list[str]
+    desks: list[tuple[str, str]]
+    rules: list[tuple[DeadlineRules, str]]  # and the name of the objective
+
+
+class _Swift(NamedTuple):
+    """Some cases of the swift path, as native code packs them."""
+
+    block: bytes
 
 
 class _Timers(NamedTuple):
@@ -199,6 +216,11 @@ def _pieces(engine: Engine) -> Iterator[bytes]:
             yield _write(_Gone(desk.vendor, desk.service, count, shards), {})
     for name, lane in _lanes(engine):
         yield _write(_timers_of(engine, name, lane), {})
+    if engine.swift is not None:  # last: its cases bring their timers with them
+        desks = [(desk.vendor, desk.service) for desk in engine.swift.desks]
+        yield _write(_SwiftHead(engine.swift.names(), desks, engine.swift.told_rules), reducers)
+        for block in engine.swift.blocks():
+            yield _write(_Swift(block), {})
 
 
 def _lanes(engine: Engine) -> list[tuple[str, Lane]]:
@@ -251,6 +273,7 @@ class Restoring:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._names: _Names | None = None
+        self._swift: _SwiftHead | None = None
         self.cases = 0
 
     def read(self, block: bytes) -> Iterator[None]:
@@ -283,12 +306,21 @@ class Restoring:
             case _Books(vendor, service, first, first_gone, last_gone, books):
                 desk = engine.vendors[vendor].desks[service]
                 desk.first, desk.first_gone, desk.last_gone, desk.books = first, first_gone, last_gone, books
+                if engine.swift is not None:
+                    engine.swift.tell_desk(desk)
             case _Gone(vendor, service, of, shards):
                 desk = engine.vendors[vendor].desks[service]
                 desk.gone = desk.gone or Gone()
                 desk.gone.restore(of, shards)
+                if engine.swift is not None:
+                    engine.swift.gone(desk, b"".join(shards))
             case _Timers():
                 _restore_timers(engine, content)
+            case _SwiftHead():
+                self._swift = content
+            case _Swift(block):
+                assert self._swift is not None
+                self.cases += _restore_swift(engine, self._swift, block)
             case _:
                 raise Unreadable(f"a checkpoint holds no {type(content).__name__}")
 
@@ -309,6 +341,12 @@ def _restore_head(engine: Engine, head: _Head) -> None:
     for name, seen, door in head.lanes:
         lane = engine.lane if engine.clock == "log" else engine.vendor(name).lane
         lane.seen, lane.timers.door = seen, door
+        if engine.swift is not None:
+            engine.swift.stale.add(lane)
+            engine.swift.tell_door(lane)
+    if engine.swift is not None:
+        for (vendor_name, source, id_), (service, case) in head.superseded.items():
+            engine.swift.note(engine.desk(vendor_name, service), case, source, id_)
 
 
 def _post(vendor: Vendor, event: Evidence) -> None:
@@ -328,6 +366,21 @@ def _restore_cases(engine: Engine, piece: _Cases) -> None:
         for event in events:
             event.vendor, event.service = desk.vendor, desk.service
             _post(vendor, event)
+            if engine.swift is not None:
+                engine.swift.note(desk, name, event.source, event.id)
+
+
+def _restore_swift(engine: Engine, head: _SwiftHead, block: bytes) -> int:
+    """Give cases of the swift path back to it; where native code is not built they are kept here. How many cases, as far as is known."""
+    desks = [engine.vendors[vendor].desks[service] for vendor, service in head.desks]
+    if engine.swift is not None:
+        return engine.swift.put_in(block, head.names, desks, head.rules)
+    answer, rules, count = Unpack(block), [rules for rules, _ in head.rules], 0
+    while not answer.is_empty:
+        packed = unpack_case(answer, head.names.__getitem__, rules)
+        engine.adopt(engine.case_of(packed, desks[packed.desk]))
+        count += 1
+    return count
 
 
 def _restore_timers(engine: Engine, piece: _Timers) -> None:

@@ -40,6 +40,7 @@ class State(IntEnum):
 RUNNING, PAUSED, MET, BREACHED, CLOSED = State
 START, PAUSE, RESUME, STOP, UNFOLD = Act
 _MET_TYPE, _OPENED, _CLOSED = "slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed"
+_FINAL = "slawatch.breach.final"
 _NAMES = {RUNNING: "running", PAUSED: "paused", MET: "met", BREACHED: "breached", CLOSED: "breached_closed"}
 
 
@@ -58,6 +59,7 @@ class PlainClock(msgspec.Struct, gc=False, eq=False):
     paused: int = 0
     stopped: int | None = None
     decided_at: int = 0  # of its last statement
+    final: int | None = None  # log time when its breach became final
 
 
 def merged(events: Iterable[Evidence]) -> Data:
@@ -143,6 +145,7 @@ def _stop(clock: PlainClock, time: int, worked: int) -> bool:
     if due is None or (clock.state is BREACHED and time <= due):
         return False
     clock.state, clock.stopped = MET if time <= due else CLOSED, time
+    clock.final = None  # what is said of it then may be corrected
     clock.used += worked
     return True
 
@@ -196,6 +199,12 @@ def closed(clock: PlainClock, promise: Promise, events: list[Evidence], decided_
     """It was done, late."""
     clock.decided_at = decided_at
     return _statement(clock, promise, events, _CLOSED, clock.stopped or 0, 1, decided_at)
+
+
+def final(clock: PlainClock, promise: Promise, events: list[Evidence], instant: int, decided_at: int) -> Statement:
+    """Its breach is not corrected any more, from an instant on."""
+    clock.final = decided_at
+    return _statement(clock, promise, events, _FINAL, instant, 0 if clock.state is BREACHED else 1, decided_at)
 
 
 def met(clock: PlainClock, promise: Promise, events: list[Evidence], decided_at: int) -> Statement:
@@ -307,10 +316,10 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
             waiting.append(("due", due + grace, due, due))
         if rules.warnings:
             waiting += [(label, mark + grace, mark, mark) for label, mark in warnings(clock) if start <= mark + grace < end]
-    elif state is BREACHED or state is CLOSED:
-        final = clock.decided_at + rules.agreement.horizon
-        if start <= final < end:
-            waiting.append(("final", final, final, None))
+    elif (state is BREACHED or state is CLOSED) and clock.final is None:
+        becomes_final = clock.decided_at + rules.agreement.horizon
+        if start <= becomes_final < end:
+            waiting.append(("final", becomes_final, becomes_final, None))
     if not waiting:
         return []
     first = events[0]
@@ -319,9 +328,10 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
 
 
 def rest(clock: PlainClock) -> Rest | None:
-    """How it rests; None while it is open. One that was done late becomes a book when it becomes final."""
-    state = clock.state
-    return AT_REST if state is MET else Rest(clock.decided_at, FOREVER) if state is CLOSED else None
+    """How it rests; None while it is open."""
+    if clock.state is CLOSED:
+        return Rest(clock.decided_at, FOREVER if clock.final is None else clock.final)
+    return AT_REST if clock.state is MET else None
 
 
 def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> ClockBook:
@@ -345,5 +355,9 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
         stated.state, stated.revision = ("breached", 0) if state is BREACHED else ("breached_closed", 1)
         stated.armed, stated.due, stated.stopped, stated.target = due, due, clock.stopped, clock.target
         stated.cause, stated.decided_at = ON_DUE, clock.decided_at
-        stated.awaits = clock.decided_at + clock.rules.agreement.horizon
+        if clock.final is None:
+            stated.awaits = clock.decided_at + clock.rules.agreement.horizon
+        else:
+            stated.final = clock.final
+            stated.said.add((_FINAL, stated.revision))
     return book

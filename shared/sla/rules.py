@@ -143,6 +143,8 @@ class CompiledTarget:
         self.when: Question | None = None if target.when is None else question(target.when, unknown)
         self.until = None if target.until is None else finder(target.until)
         self.choice = Choice(self, None)  # what is chosen where the target is no instant
+        steady = target.within is not None and target.within.unit == "ms"
+        self.steady = target.within.amount if target.within is not None and steady else None  # working time that no start changes
         self._zone, self._parse = zone, text_zone
 
     def choose(self, event: Evidence, data: Data) -> Choice | None:
@@ -202,7 +204,7 @@ class DeadlineRules:
             CompiledTarget(i, target, calendars[target.calendar], zone, lambda text: _instant_in(zone, text), unknown)
             for i, target in enumerate(objective.targets)
         )
-        self._table, self._unknown = _table_of(objective.targets, self.targets), unknown
+        self.table, self._unknown = _table_of(objective.targets, self.targets), unknown
         self.when: Question | None = None if objective.when is None else question(objective.when, unknown)
         self.pause_while: Question | None = None if objective.pause.while_ is None else question(objective.pause.while_, unknown)
         self.pause_reason = None if objective.pause.reason is None else finder(objective.pause.reason)
@@ -230,8 +232,8 @@ class DeadlineRules:
 
     def choose(self, event: Evidence, data: Data) -> Choice | None:
         """The first target that matches; None: no clock runs (`skipped`)."""
-        if self._table is not None:
-            field, by_value, otherwise = self._table
+        if self.table is not None:
+            field, by_value, otherwise = self.table
             value = data.get(field)
             found = by_value.get(value, otherwise) if value.__class__ is str else otherwise
             if value is None:

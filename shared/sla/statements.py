@@ -1,7 +1,7 @@
 """What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,24 @@ class Ids:
         """(breach id, id)."""
         breach_id = _digest(f"{self._breach_head}, {len(case)}]{self._breach_place}{case}")
         return breach_id, _digest(f"{self._head}{breach_id}{self._tail}")
+
+
+class Written(NamedTuple):
+    """A statement that is in bytes already, as it stands on the topic; the rest tells what it is about."""
+
+    type: str
+    agreement: str
+    objective: str
+    vendor: str
+    value: bytes
+
+    @property
+    def id(self) -> str:
+        """As `Statement.id`: forms put it there."""
+        return self.value[_ID_AT : _ID_AT + _DIGITS].decode()
+
+
+_ID_AT: Final = len('{"specversion":"1.0","id":"')
 
 
 class Statement(msgspec.Struct, kw_only=True):
@@ -85,3 +103,6 @@ class Statement(msgspec.Struct, kw_only=True):
     def id(self) -> str:
         """A function of what is said, so that a replay says the same again and a reader can drop it."""
         return identity(self.breach_id, self.revision, self.type, *self.marks)
+
+
+Said = Statement | Written

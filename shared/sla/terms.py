@@ -5,11 +5,12 @@ travel beside it (`Bundle`). Texts of conditions are CEL; `shared.sla.conditions
 Durations are milliseconds, instants milliseconds since 1970 (see `shared.sla.instants`); shares and numbers are decimal texts.
 """
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 Role = Literal["vendor", "customer", "operator"]
+ROLES: Final = get_args(Role)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

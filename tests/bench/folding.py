@@ -17,7 +17,7 @@ from rich.console import Console
 from shared.language import bundles, load_text
 from shared.sla.engine import Engine
 from shared.wire import events
-from shared.wire.verdicts import encode, verdict_of
+from shared.wire.verdicts import encode_statement
 from tests.bench import job
 from tests.bench.apart import apart, resident
 
@@ -155,7 +155,7 @@ def speed(cases: int, rounds: int) -> dict[str, list[float]]:
         engine, started = engine_of(), time.perf_counter()
         for record in records:
             for statement in engine.take(events.decode(record))[0]:
-                encode(verdict_of(statement))
+                encode_statement(statement)
         found["fold and encode"].append((time.perf_counter() - started) / len(records) * 1e6)
         started = time.perf_counter()
         naive(records)

@@ -12,12 +12,13 @@ from shared.sla.blindness import CATCH_UP, PULSE_LATE
 from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Case, Engine
 from shared.sla.instants import format_instant, parse_instant
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.wire import controls, events, verdicts
 from shared.wire.history import BadLine, Exporter, read_line
 from shared.wire.reports import case_line
 from shared.wire.topics import CONTROL_HEADER
 from tests.oracle.oracle import case_lines
+from tests.saying import unwritten
 from tests.simulation.machines import BREACHES, EVENTS, QUARANTINE
 from tests.simulation.vendors import BRIEF, LUNCH
 from tests.simulation.world import PARTITIONS, History
@@ -36,8 +37,8 @@ class _Told:
         self.refused: set[tuple[int, int]] = set()
         self.partition = 0
 
-    def said(self, statements: Sequence[Statement]) -> None:
-        for statement in statements:
+    def said(self, statements: Sequence[Said]) -> None:
+        for statement in unwritten(statements):
             verdict = verdicts.verdict_of(statement)
             assert verdict.id not in self.verdicts, f"the engine says {verdict.id} twice"
             self.verdicts[verdict.id] = verdicts.encode(verdict)

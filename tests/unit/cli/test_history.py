@@ -8,9 +8,10 @@ from shared.cli.history import Rejects, Replay
 from shared.language import Loaded, load_text
 from shared.sla.engine import Case, ClockMode, Engine, Refused
 from shared.sla.evidence import Evidence
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.wire.events import to_evidence
 from shared.wire.history import BadLine, Line
+from tests.saying import unwritten
 from tests.unit.sla.timeline import agreement, instant
 
 
@@ -21,8 +22,8 @@ class Heard:
         self.told: list[str] = []
         self.rejects: list[BadLine] = []
 
-    def said(self, statements: Sequence[Statement]) -> None:
-        self.told += [f"{statement.case} {statement.type.removeprefix('slawatch.')}" for statement in statements]
+    def said(self, statements: Sequence[Said]) -> None:
+        self.told += [f"{statement.case} {statement.type.removeprefix('slawatch.')}" for statement in unwritten(statements)]
 
     def rejected(self, line: BadLine) -> None:
         self.rejects.append(line)
@@ -33,7 +34,7 @@ class Heard:
 class Fragile(Engine):
     """An engine with a fault that one case brings out."""
 
-    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Statement], Refused | None]:
+    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Said], Refused | None]:
         if event.case == "strange":
             raise OverflowError("date value out of range")
         return super().take(event, arrival, stamped)
@@ -77,7 +78,7 @@ def test_what_was_due_before_the_event_that_breaks_the_engine_is_said_once() -> 
 
 def test_a_fault_of_a_timer_is_no_events() -> None:
     class Broken(Engine):
-        def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Statement], bool]:
+        def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Said], bool]:
             if arrival > instant("11:00:02"):
                 raise OverflowError("a timer's")
             return super().fire(arrival, limit, vendor)

@@ -15,7 +15,7 @@ from shared.ports.quarantine import place_of, quarantine_entry
 from shared.sla.engine import Engine, Refused
 from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant, parse_instant
-from shared.sla.statements import Statement
+from shared.sla.statements import Said
 from shared.wire import controls, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Control, Pulse, Tick
 
@@ -62,7 +62,7 @@ def fold(state: Partition, records: Sequence[Record]) -> Output:
     return whole
 
 
-def types(statements: Sequence[Statement]) -> list[str]:
+def types(statements: Sequence[Said]) -> list[str]:
     return [statement.type.removeprefix("slawatch.") for statement in statements]
 
 
@@ -119,7 +119,7 @@ def test_a_poison_record_is_quarantined_as_it_was_and_the_partition_goes_on(valu
 class Fragile(Engine):
     """An engine with a fault that one case brings out."""
 
-    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Statement], Refused | None]:
+    def take(self, event: Evidence, arrival: int | None = None, stamped: int | None = None) -> tuple[Sequence[Said], Refused | None]:
         if event.case == "strange":
             raise OverflowError("date value out of range")
         return super().take(event, arrival, stamped)
@@ -161,7 +161,7 @@ def test_event_mode_takes_the_events_time_and_obeys_advance() -> None:
     assert fold(state, log.records).statements == []
     log.control(10_001, Advance(ZERO + 62_001))
     (opened,) = fold(state, log.records).statements
-    assert opened.decided_at == ZERO + 62_000
+    assert verdicts.decode(verdicts.encode_statement(opened)).data.decided_at == format_instant(ZERO + 62_000)
 
 
 @pytest.mark.parametrize("clock", ["log", "event"])
@@ -207,11 +207,11 @@ def test_a_verdict_too_large_keeps_its_newest_evidence() -> None:
     log, state = Log(), partition()
     log.event(0, "opened")
     log.event(70, "done")
-    statement = fold(state, log.records).statements[0]
-    statement.evidence = tuple(f"event-{number}" for number in range(50_000))
-    entry = verdict_entry(statement, 3)
+    verdict = verdicts.decode(verdict_entry(fold(state, log.records).statements[0], 3).value)
+    verdict.data.evidence = [f"event-{number}" for number in range(50_000)]
+    entry = Entry(b"acme", verdicts.encode(verdict), partition=3)
     small = verdicts.decode(cut(entry).value)
-    assert small.id == statement.id
+    assert small.id == verdict.id
     assert small.data.evidence == [f"event-{number}" for number in range(49_900, 50_000)]
 
 

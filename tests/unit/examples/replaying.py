@@ -9,6 +9,7 @@ from shared.sla.engine import Engine
 from shared.sla.statements import Statement
 from shared.wire.events import to_evidence
 from shared.wire.reports import case_line, level_line
+from tests.saying import unwritten
 from tests.whole import Whole
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -41,8 +42,8 @@ def by_arrival(agreement: Path, arriving: Iterable[tuple[int, Any]], until: int)
     for arrival, event in arriving:
         statements, refused = engine.take(to_evidence(event), arrival)
         assert refused is None, refused
-        said += statements
-    return said + engine.tick(until)
+        said += unwritten(statements)
+    return said + unwritten(engine.tick(until))
 
 
 def _engine(clock: Any, agreement: Path) -> Engine:

@@ -12,6 +12,7 @@ from shared.sla.instants import format_instant, parse_instant
 from shared.sla.statements import Statement
 from shared.wire.events import to_evidence
 from shared.wire.verdicts import verdict_of
+from tests.saying import unwritten
 
 ZERO = parse_instant("2026-03-02T08:00:00Z")
 OBJECTIVE = {"name": "done", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "60s"}], "warn_at": ["50%"]}
@@ -37,18 +38,18 @@ class Log:
 
     def pulses(self, *seconds: float) -> None:
         for second in seconds:
-            self.statements += self.engine.pulse(at(second))
+            self.statements += unwritten(self.engine.pulse(at(second)))
 
     def open(self, start: int, end: int) -> None:
         """A pulse every 5 s, both ends included."""
         self.pulses(*range(start, end + 1, 5))
 
     def tick(self, second: float) -> None:
-        self.statements += self.engine.tick(at(second))
+        self.statements += unwritten(self.engine.tick(at(second)))
 
     def event(self, kind: str, happened: float, arrived: float, case: str = "c") -> None:
         event: dict[str, Any] = {"id": f"{case}-{kind}", "source": "/s", "type": kind, "subject": case, "vendor": "v", "service": "s"}
-        self.statements += self.engine.take(to_evidence(event | {"time": format_instant(at(happened))}), at(arrived))[0]
+        self.statements += unwritten(self.engine.take(to_evidence(event | {"time": format_instant(at(happened))}), at(arrived))[0])
 
 
 def breaches(log: Log) -> list[tuple[str, float]]:
@@ -159,7 +160,7 @@ def test_timers_taken_in_slices_say_the_same() -> None:
     while more:
         said, more = sliced.engine.fire(at(500), 3)
         assert len(said) <= 3
-        sliced.statements += said
+        sliced.statements += unwritten(said)
     for log in (whole, sliced):
         log.tick(500)
     assert len(whole.statements) == 20

@@ -9,6 +9,7 @@ from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
 from shared.sla.instants import HOUR, MINUTE, SECOND, parse_instant
 from shared.wire import events
+from tests.saying import unwritten
 
 TEN = parse_instant("2026-03-02T10:00:00Z")
 TERMS = """
@@ -51,7 +52,7 @@ class Site:
         said, refused = self.engine.take(_opened(case, self.now), arrival, self.now + self.broker)
         assert refused is None
         self._folded(arrival)
-        self.called += [(statement.case, self.now) for statement in said]
+        self.called += [(statement.case, self.now) for statement in unwritten(said)]
 
     def _folded(self, arrival: int) -> None:
         self.offset += 1
@@ -73,14 +74,14 @@ class Site:
         believed = self.time.expect(stamp, reading)
         self.plan.sent(0, self.offset, believed, reading if wake_at is None else wake_at, self.now / 1000)
         assert self.time.believe(stamp, reading) == believed
-        self.called += [(statement.case, self.now) for statement in self.engine.tick(believed)]
+        self.called += [(statement.case, self.now) for statement in unwritten(self.engine.tick(believed))]
         self._folded(believed)
 
     def pulse(self, *, counts: bool = False) -> None:
         """What ingest's do: the log does not fall silent. `counts`: for blind time, too."""
         believed = self.time.believe(self.now + self.broker, self.now + self.ingest)
         if counts:
-            self.called += [(statement.case, self.now) for statement in self.engine.pulse(believed)]
+            self.called += [(statement.case, self.now) for statement in unwritten(self.engine.pulse(believed))]
         self._folded(believed)
 
 

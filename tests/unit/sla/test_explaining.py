@@ -12,6 +12,7 @@ from shared.sla.engine import Engine
 from shared.sla.explaining import INTERVALS_MAX, duration_text, explain_case
 from shared.sla.statements import Statement
 from shared.wire.events import decode
+from tests.saying import unwritten
 from tests.unit.sla.timeline import BY_PRIORITY, OFFICE, Timeline, agreement, instant
 
 ROOT = Path(__file__).parents[3]
@@ -33,8 +34,8 @@ def test_the_help_desks_case_reads_as_its_golden_text() -> None:
         engine.activate(bundle, "standing")
     said: list[Statement] = []
     for line in (ROOT / "examples" / "helpdesk" / "events.ndjson").read_bytes().splitlines():
-        said += engine.take(decode(line))[0]
-    said += engine.settle()
+        said += unwritten(engine.take(decode(line))[0])
+    said += unwritten(engine.settle())
     text: list[str] = []
     for book in engine.books_of("INC-1004"):
         about = [s for s in said if (s.case, s.objective) == (book.case, book.objective)]

@@ -19,6 +19,7 @@ from shared.sla.statements import Statement
 from shared.sla.terms import Bundle
 from shared.wire.events import to_evidence
 from shared.wire.reports import case_line
+from tests.saying import unwritten
 from tests.whole import Whole
 
 MONDAY: Final = datetime(2026, 3, 2, tzinfo=UTC)
@@ -117,24 +118,24 @@ class Timeline:
         said, refused = self.engine.take(to_evidence(event | attributes), instant(arrival))
         if refused is not None:
             self.refused.append(refused)
-        return self._said(list(said))
+        return self._said(unwritten(said))
 
     def until(self, moment: str, vendor: str | None = None) -> list[Said]:
         """Log time moves on: by a tick, or by an advance in event mode."""
         to = instant(moment)
-        return self._said(self.engine.tick(to) if self.clock == "log" else self.engine.advance(to, vendor))
+        return self._said(unwritten(self.engine.tick(to) if self.clock == "log" else self.engine.advance(to, vendor)))
 
     def activate(self, arrival: str, text: str, *, restate: bool = False) -> list[Said]:
         """An activation arrives."""
         said: list[Said] = []
         for bundle in bundles_of(text):
             activation = f"{arrival} {bundle.agreement.name} {bundle.agreement.version}"
-            said += self._said(self.engine.activate(bundle, activation, instant(arrival), restate=restate))
+            said += self._said(unwritten(self.engine.activate(bundle, activation, instant(arrival), restate=restate)))
         return said
 
     def settle(self) -> list[Said]:
         """The end of a history."""
-        return self._said(self.engine.settle())
+        return self._said(unwritten(self.engine.settle()))
 
     def _said(self, statements: list[Statement]) -> list[Said]:
         self.statements += statements

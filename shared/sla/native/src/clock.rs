@@ -1,0 +1,235 @@
+//! A plain clock: `shared/sla/plain.py` is its meaning, tests/properties/test_swift.py proves that this is the same.
+//!
+//! Whatever a plain clock cannot tell is `Beyond`: its case then goes up to Python, where the general fold goes on.
+
+use crate::calendar::Calendar;
+use crate::instant::{Ms, FOREVER};
+use crate::rules::Rules;
+
+pub struct Beyond;
+pub type Plain<T> = Result<T, Beyond>;
+pub const NEVER: Ms = Ms::MIN;
+const LATEST: Ms = 253_339_228_800_000; // 9998-01-01: texts of instants end soon after
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    Running,
+    Paused,
+    Met,
+    Breached,
+    Closed,
+}
+
+impl State {
+    pub fn of(number: u8) -> State {
+        [State::Running, State::Paused, State::Met, State::Breached, State::Closed][usize::from(number)]
+    }
+
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            State::Running => b"running",
+            State::Paused => b"paused",
+            State::Met => b"met",
+            State::Breached => b"breached",
+            State::Closed => b"breached_closed",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Start,
+    Pause,
+    Resume,
+    Stop,
+    Unfold,
+}
+
+impl Act {
+    pub fn of(number: u8) -> Act {
+        [Act::Start, Act::Pause, Act::Resume, Act::Stop, Act::Unfold][usize::from(number)]
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Clock {
+    pub started: Ms,
+    pub mark: Ms, // up to when used and paused are accounted for
+    pub due: Ms,  // NEVER while paused
+    pub within: Ms, // its target, in working time
+    pub used: Ms,
+    pub paused: Ms,
+    pub stopped: Ms,    // NEVER while open
+    pub decided_at: Ms, // of its last statement
+    pub last: Ms,       // log time when it became final; NEVER: that is to come
+    pub noted: u32,     // which of the case's evidence did something to it, as bits
+    pub rules: u16,
+    pub target: u8,
+    pub state: State,
+}
+
+/// What a clock waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waits {
+    Due,
+    Final,
+    Warning,
+}
+
+/// Instants and durations of a statement.
+pub struct View {
+    pub used: Ms,
+    pub paused: Ms,
+    pub late: Ms, // NEVER: it is not
+    pub overdue: Ms,
+}
+
+/// A clock's rules, and the calendar of its target.
+pub struct Terms<'a> {
+    pub rules: &'a Rules,
+    pub calendar: &'a Calendar,
+}
+
+impl Terms<'_> {
+    fn due(&self, instant: Ms, left: Ms) -> Plain<Ms> {
+        match self.calendar.advance(instant, left, self.rules.next_open) {
+            Some(due) if due < LATEST => Ok(due),
+            _ => Err(Beyond),
+        }
+    }
+
+    fn worked(&self, from: Ms, to: Ms) -> Plain<Ms> {
+        self.calendar.worked(from, to).ok_or(Beyond)
+    }
+}
+
+impl Clock {
+    /// The clock that an event at `time` starts. `arrival`: of its record, NEVER in event mode.
+    pub fn start(rules: u16, target: u8, terms: &Terms, time: Ms, place: usize, arrival: Ms) -> Plain<Clock> {
+        let within = terms.rules.targets[usize::from(target)].within;
+        let due = terms.due(time, within)?;
+        if due < time || due < arrival {
+            return Err(Beyond);
+        }
+        let clock = Clock {
+            started: time,
+            mark: time,
+            due,
+            within,
+            used: 0,
+            paused: 0,
+            stopped: NEVER,
+            decided_at: 0,
+            last: NEVER,
+            noted: 1 << place,
+            rules,
+            target,
+            state: State::Running,
+        };
+        if clock.warnings(terms)?.iter().any(|&warning| warning < arrival) {
+            return Err(Beyond);
+        }
+        Ok(clock)
+    }
+
+    /// The warnings ahead of a running clock.
+    pub fn warnings(&self, terms: &Terms) -> Plain<Vec<Ms>> {
+        let target = &terms.rules.targets[usize::from(self.target)];
+        let ahead = target.warnings.iter().filter(|&&used| used > 0 && used < self.within);
+        ahead.map(|used| terms.calendar.advance(self.mark, used - self.used, false).ok_or(Beyond)).collect()
+    }
+
+    /// Let the case's next event in order act. Whether it did anything.
+    pub fn step(&mut self, act: Option<Act>, terms: &Terms, time: Ms, place: usize, arrival: Ms) -> Plain<bool> {
+        if matches!(self.state, State::Met | State::Closed) {
+            return if act == Some(Act::Unfold) { Err(Beyond) } else { Ok(false) };
+        }
+        match (act, self.state) {
+            (None | Some(Act::Start), _) | (Some(Act::Pause), State::Paused) | (Some(Act::Resume), State::Running) => return Ok(false),
+            (Some(Act::Stop), _) => self.stop(terms, time)?,
+            (Some(Act::Pause), State::Running) => self.pause(terms, time)?,
+            (Some(Act::Resume), State::Paused) => self.resume(terms, time, arrival)?,
+            _ => return Err(Beyond),
+        }
+        self.mark = time;
+        self.noted |= 1 << place;
+        Ok(true)
+    }
+
+    fn stop(&mut self, terms: &Terms, time: Ms) -> Plain<()> {
+        if self.due == NEVER || (self.state == State::Breached && time <= self.due) {
+            return Err(Beyond);
+        }
+        self.used += terms.worked(self.mark, time)?;
+        self.state = if time <= self.due { State::Met } else { State::Closed };
+        self.stopped = time;
+        Ok(())
+    }
+
+    fn pause(&mut self, terms: &Terms, time: Ms) -> Plain<()> {
+        if time >= self.due || self.warnings(terms)?.iter().any(|&warning| warning <= time) {
+            return Err(Beyond);
+        }
+        self.used += terms.worked(self.mark, time)?;
+        (self.state, self.due) = (State::Paused, NEVER);
+        Ok(())
+    }
+
+    fn resume(&mut self, terms: &Terms, time: Ms, arrival: Ms) -> Plain<()> {
+        let due = terms.due(time, self.within - self.used)?;
+        if due < time || due < arrival {
+            return Err(Beyond);
+        }
+        let ahead = Clock { mark: time, ..*self };
+        if arrival != NEVER && ahead.warnings(terms)?.iter().any(|&warning| warning < arrival) {
+            return Err(Beyond);
+        }
+        self.paused += terms.worked(self.mark, time)?;
+        (self.state, self.due) = (State::Running, due);
+        Ok(())
+    }
+
+    /// As it stands at `log_time`.
+    pub fn view(&self, terms: &Terms, log_time: Ms) -> Plain<View> {
+        let mut view = View { used: self.used, paused: self.paused, late: NEVER, overdue: NEVER };
+        let mut at = self.stopped;
+        if at == NEVER {
+            at = log_time.max(self.mark);
+            let worked = terms.worked(self.mark, at)?;
+            *(if self.state == State::Paused { &mut view.paused } else { &mut view.used }) += worked;
+        }
+        if matches!(self.state, State::Breached | State::Closed) {
+            view.late = terms.worked(self.due, at)?;
+            view.overdue = at - self.due;
+        }
+        Ok(view)
+    }
+
+    /// What it waits for: what, when it is called, and the instant it is about.
+    pub fn waits(&self, terms: &Terms, mut each: impl FnMut(Waits, Ms, Ms)) {
+        let grace = terms.rules.grace;
+        match self.state {
+            State::Running => {
+                each(Waits::Due, self.due + grace, self.due);
+                for warning in self.warnings(terms).unwrap_or_default() {
+                    each(Waits::Warning, warning + grace, warning);
+                }
+            }
+            State::Breached | State::Closed if self.last == NEVER => {
+                let last = self.decided_at + terms.rules.horizon;
+                each(Waits::Final, last, last);
+            }
+            _ => {}
+        }
+    }
+
+    /// How it rests, as `shared/sla/leaving.py` says it: (since, final); None while it is open.
+    pub fn rest(&self) -> Option<(Ms, Ms)> {
+        match self.state {
+            State::Met => Some((-FOREVER, -FOREVER)),
+            State::Closed => Some((self.decided_at, if self.last == NEVER { FOREVER } else { self.last })),
+            _ => None,
+        }
+    }
+}

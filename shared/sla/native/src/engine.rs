@@ -1,0 +1,722 @@
+//! The cases whose stories are the shortest, folded from the bytes of records: started, paused, resumed, stopped, or fallen due.
+//!
+//! Everything else is Python's. A case is here or there, never in both: what is beyond this goes up, whole, and stays there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::blake2b;
+use crate::calendar::Calendar;
+use crate::case::{Case, Numbers, Packed, EVENTS_MAX};
+use crate::clock::{Act, Beyond, Clock, Plain, State, Terms, Waits, NEVER};
+use crate::event::{self, Event, Member};
+use crate::instant::{Ms, FOREVER, HOUR};
+use crate::names::{hash, ByHash, Hashes, Names};
+use crate::packing::Unpack;
+use crate::rules::{Choice, Desk, Rules};
+use crate::timers::{Timer, Timers};
+use crate::verdict::{self, Kind, Said};
+
+const PYTHONS: u32 = u32::MAX; // in place of a case: Python has it
+const OUT_MAX: usize = 1 << 20; // bytes said before Python gets its turn
+const FIRED_MAX: usize = 2_000; // likewise, timers
+const LEAVERS_MAX: usize = 64; // cases looked at beside a record, to see whether they leave
+const PULSE_LATE: Ms = 15_000;
+
+/// Why folding stopped before the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Why {
+    End,
+    Python, // the record is for Python
+    More,   // to be called again
+    Time,   // likewise, once time has passed for Python (`Engine::waits`)
+}
+
+#[derive(Default)]
+pub struct Door {
+    pub last_pulse: Ms, // NEVER: there was none
+    pub stretches: Vec<(Ms, Ms)>,
+}
+
+impl Door {
+    fn is_blind(&self, instant: Ms) -> bool {
+        self.last_pulse != NEVER
+            && (instant > self.last_pulse + PULSE_LATE || self.stretches.iter().any(|&(start, end)| start < instant && instant < end))
+    }
+}
+
+pub struct Lane {
+    pub seen: Ms,       // the largest arrival
+    pub python_at: Ms,  // Python wants every record whose arrival is later
+    pub timers: Timers, // of the cases here
+    pub door: Door,
+    pub moved: bool, // since Python was told
+    leaving: BTreeMap<Ms, Vec<u32>>,
+}
+
+/// What is said, one behind the other: (desk, rules, kind, length) of each, and the bytes.
+#[derive(Default)]
+pub struct Output {
+    pub heads: Vec<[u32; 4]>,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    pub read: i64,
+    pub duplicates: i64,
+}
+
+pub struct Engine {
+    event_mode: bool,
+    max_skew: Ms,
+    seed: u64,
+    pub names: Names,
+    pub calendars: Vec<Calendar>,
+    pub rules: Vec<Rules>,
+    pub desks: Vec<Desk>,
+    desk_of: HashMap<(Box<[u8]>, Box<[u8]>), u32>,
+    desk_by_hash: ByHash<u32>,
+    pub lanes: Vec<Lane>,
+    cases: Vec<Option<Case>>,
+    free: Vec<u32>,
+    by_name: ByHash<u32>,
+    pythons: Hashes,     // of cases that are Python's
+    posted: ByHash<u32>, // whose an event is
+    pub known: u32,      // how many activations were folded
+    pub counts: Counts,
+    pub out: Output,
+    pub rising: Vec<u32>,  // cases that are to go up before Python goes on
+    pub leavers: Vec<u32>, // cases that have left: for Python to take leave of
+    pub waits: (u32, Ms), // the lane in which time is to pass, and until when
+    scratch: Vec<Option<Clock>>,
+}
+
+fn end_of_hour(instant: Ms) -> Ms {
+    -(-instant).div_euclid(HOUR) * HOUR
+}
+
+fn leaves_at((since, last): (Ms, Ms), horizon: Ms) -> Ms {
+    if last == FOREVER {
+        FOREVER
+    } else {
+        end_of_hour((since + horizon).max(last))
+    }
+}
+
+impl Engine {
+    pub fn new(event_mode: bool, max_skew: Ms, seed: u64) -> Engine {
+        Engine {
+            event_mode,
+            max_skew,
+            seed,
+            names: Names::default(),
+            calendars: Vec::new(),
+            rules: Vec::new(),
+            desks: Vec::new(),
+            desk_of: HashMap::new(),
+            desk_by_hash: ByHash::default(),
+            lanes: Vec::new(),
+            cases: Vec::new(),
+            free: Vec::new(),
+            by_name: ByHash::default(),
+            pythons: Hashes::default(),
+            posted: ByHash::default(),
+            known: 0,
+            counts: Counts::default(),
+            out: Output::default(),
+            rising: Vec::new(),
+            leavers: Vec::new(),
+            waits: (0, 0),
+            scratch: Vec::new(),
+        }
+    }
+
+    // -- who ------------------------------------------------------------------------------------------------------
+
+    pub fn name(&mut self, text: &[u8]) -> Option<u32> {
+        self.names.number(self.seed, text)
+    }
+
+    pub fn add_lane(&mut self, grain: u32) -> u32 {
+        let door = Door { last_pulse: NEVER, stretches: Vec::new() };
+        let timers = Timers::new(grain);
+        self.lanes.push(Lane { seen: -FOREVER, python_at: -FOREVER, timers, door, moved: false, leaving: BTreeMap::new() });
+        self.lanes.len() as u32 - 1
+    }
+
+    /// Tell of a desk, or tell of it anew. Its number.
+    pub fn set_desk(&mut self, desk: Desk) -> u32 {
+        let key = (desk.vendor.clone(), desk.service.clone());
+        let number = *self.desk_of.entry(key).or_insert(self.desks.len() as u32);
+        let hash = self.desk_hash(&desk.vendor, &desk.service);
+        self.desk_by_hash.insert(hash, number);
+        if number as usize == self.desks.len() {
+            self.desks.push(desk);
+        } else {
+            let gone = std::mem::take(&mut self.desks[number as usize].gone);
+            self.desks[number as usize] = Desk { gone, ..desk };
+        }
+        number
+    }
+
+    fn desk_hash(&self, vendor: &[u8], service: &[u8]) -> u64 {
+        hash(self.seed, vendor) ^ hash(self.seed.rotate_left(17), service)
+    }
+
+    pub fn desk(&self, vendor: &[u8], service: &[u8]) -> Option<u32> {
+        let number = *self.desk_by_hash.get(&self.desk_hash(vendor, service))?;
+        let desk = &self.desks[number as usize];
+        (&*desk.vendor == vendor && &*desk.service == service).then_some(number)
+    }
+
+    fn case_hash(&self, desk: u32, name: &[u8]) -> u64 {
+        hash(self.seed ^ (u64::from(desk) << 20), name)
+    }
+
+    fn event_hash(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> u64 {
+        hash(self.seed, id) ^ hash(self.seed.rotate_left(29), source).rotate_left(7) ^ hash(self.seed.rotate_left(43), vendor).rotate_left(13)
+    }
+
+    /// Whether a clock of a case has left with it.
+    fn is_gone(&self, desk: u32, name: &[u8]) -> bool {
+        let desk = &self.desks[desk as usize];
+        if desk.gone.is_empty() {
+            return false;
+        }
+        let of_case = blake2b::mark(name);
+        desk.rulings.iter().any(|ruling| ruling.mark != 0 && desk.gone.contains(&(of_case ^ ruling.mark)))
+    }
+
+    /// Whether log time has passed what a case was kept for.
+    fn has_left(&self, case: &Case) -> bool {
+        let desk = &self.desks[case.desk as usize];
+        case.rest().is_some_and(|rest| leaves_at(rest, desk.horizon) < self.lanes[desk.lane as usize].seen)
+    }
+
+    fn case(&self, number: u32) -> &Case {
+        self.cases[number as usize].as_ref().expect("it is there")
+    }
+
+    /// The number of a case that is here.
+    pub fn find(&self, desk: u32, name: &[u8]) -> Option<u32> {
+        let number = *self.by_name.get(&self.case_hash(desk, name))?;
+        let case = self.case(number);
+        (case.desk == desk && case.name() == name).then_some(number)
+    }
+
+    /// The number of the case that is here and holds an event.
+    pub fn holder(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> Option<u32> {
+        self.posted.get(&self.event_hash(vendor, source, id)).copied().filter(|&number| number != PYTHONS)
+    }
+
+    /// Python has a case of this name, and an event of it.
+    pub fn note(&mut self, desk: u32, name: &[u8], source: &[u8], id: &[u8]) {
+        let of_case = self.case_hash(desk, name);
+        self.pythons.insert(of_case);
+        if !id.is_empty() {
+            let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
+            self.posted.insert(of_event, PYTHONS);
+        }
+    }
+
+    /// Python has let go of a case.
+    pub fn forget_case(&mut self, desk: u32, name: &[u8]) {
+        let of_case = self.case_hash(desk, name);
+        self.pythons.remove(&of_case);
+    }
+
+    /// Python has forgotten an event.
+    pub fn forget(&mut self, vendor: &[u8], source: &[u8], id: &[u8]) {
+        let of_event = self.event_hash(vendor, source, id);
+        if self.posted.get(&of_event) == Some(&PYTHONS) {
+            self.posted.remove(&of_event);
+        }
+    }
+
+    // -- records --------------------------------------------------------------------------------------------------
+
+    /// Fold records from the first on, until one is for Python. How many were folded, and why it stopped.
+    pub fn fold<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], Ms)>) -> (usize, Why) {
+        let mut folded = 0;
+        for (value, arrival) in records {
+            match self.take(value, arrival) {
+                Why::End => folded += 1,
+                why => return (folded, why),
+            }
+            if self.out.bytes.len() > OUT_MAX {
+                return (folded, Why::More);
+            }
+        }
+        (folded, Why::End)
+    }
+
+    fn take(&mut self, value: &[u8], arrival: Ms) -> Why {
+        let Some(event) = event::read(value) else { return Why::Python };
+        let Some(number) = self.desk(event.vendor, event.service) else { return Why::Python };
+        let desk = &self.desks[number as usize];
+        let (lane_number, horizon, last_gone) = (desk.lane as usize, desk.horizon, desk.last_gone);
+        if !desk.open {
+            return Why::Python;
+        }
+        let arrival = if self.event_mode { event.time } else { arrival };
+        let until = arrival.max(self.lanes[lane_number].seen);
+        if self.lanes[lane_number].python_at < until {
+            self.waits = (lane_number as u32, until);
+            return Why::Time;
+        }
+        if self.lanes[lane_number].timers.near < until {
+            match self.fire(lane_number as u32, until) {
+                Why::End => {}
+                why => return why,
+            }
+        }
+        let lane = &mut self.lanes[lane_number];
+        if lane.seen != until {
+            (lane.seen, lane.moved) = (until, true);
+        }
+        self.let_go_of_some(lane_number as u32);
+        if !self.leavers.is_empty() {
+            return Why::More; // Python takes leave of them first
+        }
+        if event.time > arrival + self.max_skew || event.time <= last_gone {
+            return Why::Python;
+        }
+        self.place(&event, number, horizon, arrival).unwrap_or(Why::Python)
+    }
+
+    /// Put an event into its case. None: it is for Python.
+    fn place(&mut self, event: &Event, desk: u32, horizon: Ms, arrival: Ms) -> Option<Why> {
+        let (kind, source) = (self.name(event.kind)?, self.name(event.source)?);
+        let content_type = if event.content_type.is_empty() { 0 } else { self.name(event.content_type)? + 1 };
+        let of_event = self.event_hash(event.vendor, event.source, event.id);
+        match self.posted.get(&of_event) {
+            None => {}
+            Some(&PYTHONS) => return None,
+            Some(&holder) => {
+                let case = self.case(holder);
+                let is_its = case.desk == desk && case.name() == event.case;
+                let stays = is_its && !self.has_left(case);
+                return (stays && case.says(event, kind, source, content_type)).then(|| {
+                    self.counts.read += 1;
+                    self.counts.duplicates += 1;
+                    Why::End
+                });
+            }
+        }
+        let of_case = self.case_hash(desk, event.case);
+        let seen = self.lanes[self.desks[desk as usize].lane as usize].seen;
+        let found = self.by_name.get(&of_case).copied();
+        let mut case = match found {
+            Some(number) => {
+                let case = self.cases[number as usize].as_ref().expect("it is there");
+                let is_its = case.desk == desk && case.name() == event.case;
+                let is_next = event.time > case.last_time && usize::from(case.count) < EVENTS_MAX;
+                if !is_its || !is_next || self.has_left(case) {
+                    return None;
+                }
+                self.cases[number as usize].take().expect("it is there")
+            }
+            None if self.pythons.contains(&of_case) || self.is_gone(desk, event.case) => return None,
+            None => Case::new(desk, event.case, self.desks[desk as usize].rulings.len()),
+        };
+        let packed = Packed {
+            kind,
+            source,
+            known: self.known,
+            time: event.time,
+            arrival: seen,
+            role: event.role,
+            id: event.id,
+            text: event.text,
+            content_type,
+            content: event.content,
+        };
+        let arrival = if self.event_mode { NEVER } else { arrival };
+        if self.fold_event(&mut case, &packed, arrival).is_err() {
+            if let Some(number) = found {
+                self.cases[number as usize] = Some(case);
+            }
+            return None;
+        }
+        let number = match found {
+            Some(number) => {
+                self.cases[number as usize] = Some(case);
+                number
+            }
+            None => self.insert(case, of_case, end_of_hour(seen + horizon)),
+        };
+        self.posted.insert(of_event, number);
+        self.counts.read += 1;
+        self.remind(number);
+        Some(Why::End)
+    }
+
+    /// A case comes here; it is looked at no earlier than `look_at`.
+    fn insert(&mut self, case: Case, of_case: u64, look_at: Ms) -> u32 {
+        let lane = self.desks[case.desk as usize].lane as usize;
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.cases[number as usize] = Some(case);
+                number
+            }
+            None => {
+                self.cases.push(Some(case));
+                self.cases.len() as u32 - 1
+            }
+        };
+        self.by_name.insert(of_case, number);
+        self.lanes[lane].leaving.entry(look_at).or_default().push(number);
+        number
+    }
+
+    /// Let an event act on a case's clocks, and put it in. When it is beyond them nothing is changed.
+    fn fold_event(&mut self, case: &mut Case, event: &Packed, arrival: Ms) -> Plain<()> {
+        let (heads, bytes) = (self.out.heads.len(), self.out.bytes.len());
+        let mut clocks = std::mem::take(&mut self.scratch);
+        clocks.clear();
+        clocks.extend_from_slice(&case.clocks);
+        let before = case.state();
+        case.push(event);
+        let done = self.act(case, &mut clocks, event, arrival);
+        if done.is_ok() {
+            for (was, is) in case.clocks.iter().zip(&clocks) {
+                tally(&mut self.rules, was.as_ref(), -1);
+                tally(&mut self.rules, is.as_ref(), 1);
+            }
+            case.clocks.copy_from_slice(&clocks);
+        } else {
+            self.out.heads.truncate(heads);
+            self.out.bytes.truncate(bytes);
+            case.go_back(before);
+        }
+        self.scratch = clocks;
+        done
+    }
+
+    /// `event` is the last of the case's; its clocks are `clocks`.
+    fn act(&mut self, case: &Case, clocks: &mut [Option<Clock>], event: &Packed, arrival: Ms) -> Plain<()> {
+        let (desk, at) = (&self.desks[case.desk as usize], usize::from(case.count) - 1);
+        let seen = self.lanes[desk.lane as usize].seen;
+        for (place, clock) in clocks.iter_mut().enumerate() {
+            let Some(clock) = clock else {
+                *clock = self.start(case, place, event, arrival)?;
+                continue;
+            };
+            let terms = terms_of(&self.rules, &self.calendars, clock);
+            let before = clock.state;
+            let act = terms.rules.acts.get(&event.kind).copied();
+            if !clock.step(act, &terms, event.time, at, arrival)? || matches!(clock.state, State::Running | State::Paused) {
+                continue;
+            }
+            clock.decided_at = seen;
+            let kinds: &[Kind] = match (before, clock.state) {
+                (_, State::Met) => &[Kind::Met],
+                (State::Breached, _) => &[Kind::Closed],
+                _ => &[Kind::Opened, Kind::Closed],
+            };
+            clock.last = NEVER;
+            for &kind in kinds {
+                let time = if kind == Kind::Opened { clock.due } else { clock.stopped };
+                say(&mut self.out, &Said { kind, time, decided_at: seen }, clock, &terms, case, desk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The clock that an event starts at a place where none runs yet, if it does.
+    fn start(&self, case: &Case, place: usize, event: &Packed, arrival: Ms) -> Plain<Option<Clock>> {
+        let ruling = &self.desks[case.desk as usize].rulings[place];
+        let rules = match ruling.rules {
+            Some(rules) if ruling.from <= event.time && event.time < ruling.to => rules,
+            _ if ruling.types.contains(&event.kind) => return Err(Beyond),
+            _ => return Ok(None),
+        };
+        let terms = &self.rules[rules as usize];
+        match terms.acts.get(&event.kind) {
+            Some(Act::Start) => {}
+            Some(Act::Unfold) => return Err(Beyond),
+            _ => return Ok(None),
+        }
+        let target = match &terms.choice {
+            Choice::Always(target) => *target,
+            Choice::Table { field, by_value, otherwise } if case.count == 1 => match event::member(event.content, field).ok_or(Beyond)? {
+                Member::Text(value) => by_value.get(value).copied().or(*otherwise).ok_or(Beyond)?,
+                Member::Other => (*otherwise).ok_or(Beyond)?,
+                Member::Missing => return Err(Beyond),
+            },
+            _ => return Err(Beyond),
+        };
+        let calendar = &self.calendars[terms.targets[usize::from(target)].calendar as usize];
+        let at = usize::from(case.count) - 1;
+        Clock::start(rules as u16, target, &Terms { rules: terms, calendar }, event.time, at, arrival).map(Some)
+    }
+
+    /// Have a case's clocks called when their time comes.
+    fn remind(&mut self, number: u32) {
+        let case = self.cases[number as usize].as_ref().expect("it is there");
+        let timers = &mut self.lanes[self.desks[case.desk as usize].lane as usize].timers;
+        for (place, clock) in case.clocks.iter().enumerate() {
+            if let Some(clock) = clock {
+                clock.waits(&terms_of(&self.rules, &self.calendars, clock), |what, at, about| {
+                    timers.remind((at, about, number, place as u8, what));
+                });
+            }
+        }
+    }
+
+    // -- time -----------------------------------------------------------------------------------------------------
+
+    /// The next timer of a lane that still holds.
+    fn next_timer(&mut self, lane: u32) -> Option<Timer> {
+        loop {
+            let (cases, desks, rules, calendars) = (&self.cases, &self.desks, &self.rules, &self.calendars);
+            let timers = &mut self.lanes[lane as usize].timers;
+            let timer = timers.peek(|numbers, from, to, found| {
+                for &number in numbers {
+                    let Some(case) = &cases[number as usize] else { continue };
+                    if desks[case.desk as usize].lane != lane {
+                        continue; // another case has taken the number
+                    }
+                    for (place, clock) in case.clocks.iter().enumerate() {
+                        if let Some(clock) = clock {
+                            clock.waits(&terms_of(rules, calendars, clock), |what, at, about| {
+                                if from <= at && at < to {
+                                    found.push((at, about, number, place as u8, what));
+                                }
+                            });
+                        }
+                    }
+                }
+            })?;
+            let holds = cases[timer.2 as usize].as_ref().is_some_and(|case| {
+                let mut holds = false;
+                if let Some(clock) = case.clocks.get(usize::from(timer.3)).copied().flatten() {
+                    clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| holds |= (at, about, what) == (timer.0, timer.1, timer.4));
+                }
+                holds && desks[case.desk as usize].lane == lane
+            });
+            if holds {
+                return Some(timer);
+            }
+            timers.pop();
+        }
+    }
+
+    /// When the next timer of a lane is called; FOREVER: nothing waits.
+    pub fn next_at(&mut self, lane: u32) -> Ms {
+        self.next_timer(lane).map_or(FOREVER, |timer| timer.0)
+    }
+
+    /// Fire what is to be called before `until`, in order.
+    pub fn fire(&mut self, lane: u32, until: Ms) -> Why {
+        let mut fired = 0;
+        while let Some(first) = self.next_timer(lane).filter(|timer| timer.0 < until) {
+            let mut group = Vec::new();
+            while let Some(timer) = self.next_timer(lane).filter(|timer| (timer.0, timer.1) == (first.0, first.1)) {
+                self.lanes[lane as usize].timers.pop();
+                group.push(timer);
+            }
+            group.dedup();
+            if group.len() > 1 {
+                group.sort_by(|a, b| self.key_of(a).cmp(&self.key_of(b)));
+            }
+            for (i, timer) in group.iter().enumerate() {
+                if self.call(timer).is_err() {
+                    for &left in &group[i..] {
+                        self.lanes[lane as usize].timers.remind(left);
+                    }
+                    self.rising.push(timer.2);
+                    return Why::Python;
+                }
+                fired += 1;
+            }
+            if fired >= FIRED_MAX || self.out.bytes.len() > OUT_MAX {
+                return Why::More;
+            }
+        }
+        Why::End
+    }
+
+    /// Cases that are called at an instant go up: Python has timers of the same instant, and one order holds for all.
+    pub fn rise_at(&mut self, lane: u32, at: Ms) {
+        while let Some(timer) = self.next_timer(lane).filter(|timer| timer.0 == at) {
+            self.lanes[lane as usize].timers.pop();
+            self.rising.push(timer.2);
+        }
+    }
+
+    fn key_of(&self, timer: &Timer) -> (&[u8], &[u8], &[u8], &[u8], &[u8], Waits) {
+        let case = self.case(timer.2);
+        let desk = &self.desks[case.desk as usize];
+        let clock = case.clocks[usize::from(timer.3)].as_ref().expect("it waits");
+        let [agreement, objective] = &self.rules[usize::from(clock.rules)].key;
+        (agreement, objective, &desk.vendor, &desk.service, case.name(), timer.4)
+    }
+
+    /// A timer's time has come.
+    fn call(&mut self, &(at, about, number, place, what): &Timer) -> Plain<()> {
+        let case = self.cases[number as usize].as_ref().expect("it is there");
+        let desk = &self.desks[case.desk as usize];
+        let lane = &mut self.lanes[desk.lane as usize];
+        if what == Waits::Warning || lane.door.is_blind(about) {
+            return Err(Beyond);
+        }
+        let mut clock = case.clocks[usize::from(place)].expect("it waits");
+        let terms = terms_of(&self.rules, &self.calendars, &clock);
+        if what == Waits::Due && !terms.rules.targets[usize::from(clock.target)].warnings.is_empty() {
+            return Err(Beyond);
+        }
+        let kind = if what == Waits::Due { Kind::Opened } else { Kind::Final };
+        let before = clock;
+        if what == Waits::Due {
+            (clock.state, clock.decided_at) = (State::Breached, at);
+        } else {
+            clock.last = at;
+        }
+        say(&mut self.out, &Said { kind, time: about, decided_at: at }, &clock, &terms, case, desk)?;
+        if what == Waits::Due {
+            let last = at + terms.rules.horizon;
+            lane.timers.remind((last, last, number, place, Waits::Final));
+        }
+        tally(&mut self.rules, Some(&before), -1);
+        tally(&mut self.rules, Some(&clock), 1);
+        self.cases[number as usize].as_mut().expect("it is there").clocks[usize::from(place)] = Some(clock);
+        Ok(())
+    }
+
+    // -- cases that leave -----------------------------------------------------------------------------------------
+
+    /// Look at some of the cases that may have left (`shared/sla/leaving.py`).
+    pub fn let_go_of_some(&mut self, lane: u32) -> bool {
+        let mut left = LEAVERS_MAX;
+        let seen = self.lanes[lane as usize].seen;
+        while let Some(mut entry) = self.lanes[lane as usize].leaving.first_entry() {
+            if *entry.key() >= seen {
+                return false;
+            }
+            let Some(number) = entry.get_mut().pop() else {
+                entry.remove();
+                continue;
+            };
+            if left == 0 {
+                entry.get_mut().push(number);
+                return true;
+            }
+            left -= 1;
+            let Some(case) = &self.cases[number as usize] else { continue };
+            let desk = &self.desks[case.desk as usize];
+            if desk.lane != lane {
+                continue;
+            }
+            let horizon = desk.horizon;
+            let look_at = match case.rest() {
+                None => end_of_hour(seen + horizon),
+                Some(rest) if leaves_at(rest, horizon) < seen => {
+                    self.leavers.push(number);
+                    continue;
+                }
+                Some((since, last)) => end_of_hour((since + horizon).max(if last == FOREVER { seen } else { last })),
+            };
+            self.lanes[lane as usize].leaving.entry(look_at).or_default().push(number);
+        }
+        false
+    }
+
+    // -- up and down ----------------------------------------------------------------------------------------------
+
+    /// Take a case out: Python has it from now on. `stays`: and its events with it; else it has left.
+    pub fn take_out(&mut self, number: u32, stays: bool, out: &mut Vec<u8>) {
+        let Some(case) = self.cases[number as usize].take() else { return };
+        case.pack(out);
+        self.free.push(number);
+        let of_case = self.case_hash(case.desk, case.name());
+        self.by_name.remove(&of_case);
+        if stays {
+            self.pythons.insert(of_case);
+        }
+        let vendor = &self.desks[case.desk as usize].vendor;
+        for event in case.events() {
+            let of_event = self.event_hash(vendor, self.names.text(event.source), event.id);
+            if stays {
+                self.posted.insert(of_event, PYTHONS);
+            } else {
+                self.posted.remove(&of_event);
+            }
+        }
+        for clock in case.clocks.iter().flatten() {
+            tally(&mut self.rules, Some(clock), -1);
+        }
+    }
+
+    /// Put in cases that were packed; how many.
+    pub fn put_in(&mut self, from: &mut Unpack, numbers: &Numbers) -> i64 {
+        let mut count = 0;
+        while !from.is_empty() {
+            let case = Case::unpack(from, numbers);
+            let desk = &self.desks[case.desk as usize];
+            let of_case = self.case_hash(case.desk, case.name());
+            let look_at = end_of_hour(case.touched + desk.horizon);
+            let vendor = desk.vendor.clone();
+            let events: Vec<u64> =
+                case.events().map(|event| self.event_hash(&vendor, self.names.text(event.source), event.id)).collect();
+            for clock in case.clocks.iter().flatten() {
+                tally(&mut self.rules, Some(clock), 1);
+            }
+            self.pythons.remove(&of_case);
+            let number = self.insert(case, of_case, look_at);
+            for of_event in events {
+                self.posted.insert(of_event, number);
+            }
+            self.remind(number);
+            count += 1;
+        }
+        count
+    }
+
+    /// Copies of some cases from a number on; the number to go on from, 0 at the end.
+    pub fn copy(&self, from: u32, desk: Option<u32>, bytes: usize, out: &mut Vec<u8>) -> u32 {
+        let mut number = from;
+        while (number as usize) < self.cases.len() && out.len() < bytes {
+            if let Some(case) = &self.cases[number as usize] {
+                if desk.is_none_or(|desk| case.desk == desk) {
+                    case.pack(out);
+                }
+            }
+            number += 1;
+        }
+        if (number as usize) < self.cases.len() {
+            number
+        } else {
+            0
+        }
+    }
+
+    pub fn copy_one(&self, number: u32, out: &mut Vec<u8>) {
+        self.case(number).pack(out);
+    }
+
+    /// The numbers of the cases of a desk.
+    pub fn numbers_of(&self, desk: u32) -> Vec<u32> {
+        let all = self.cases.iter().enumerate();
+        all.filter(|(_, case)| case.as_ref().is_some_and(|case| case.desk == desk)).map(|(number, _)| number as u32).collect()
+    }
+}
+
+fn terms_of<'a>(rules: &'a [Rules], calendars: &'a [Calendar], clock: &Clock) -> Terms<'a> {
+    let rules = &rules[usize::from(clock.rules)];
+    Terms { rules, calendar: &calendars[rules.targets[usize::from(clock.target)].calendar as usize] }
+}
+
+fn tally(rules: &mut [Rules], clock: Option<&Clock>, by: i64) {
+    if let Some(clock) = clock {
+        rules[usize::from(clock.rules)].counts[clock.state as usize] += by;
+    }
+}
+
+fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+    let before = out.bytes.len();
+    verdict::write(&mut out.bytes, said, clock, terms, case, desk)?;
+    out.heads.push([case.desk, u32::from(clock.rules), said.kind as u32, (out.bytes.len() - before) as u32]);
+    Ok(())
+}

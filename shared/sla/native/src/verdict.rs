@@ -1,0 +1,146 @@
+//! Statements as bytes: a form that Python made (`shared/wire/verdicts.py`), its blanks filled in.
+
+use crate::blake2b;
+use crate::case::Case;
+use crate::clock::{Beyond, Clock, Plain, State, Terms, NEVER};
+use crate::instant::{self, Ms};
+use crate::rules::{Desk, Piece};
+
+/// What is said of a clock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Met,
+    Opened,
+    Closed,
+    Final,
+}
+
+impl Kind {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Kind::Met => b"slawatch.clock.met",
+            Kind::Opened => b"slawatch.breach.opened",
+            Kind::Closed => b"slawatch.breach.closed",
+            Kind::Final => b"slawatch.breach.final",
+        }
+    }
+
+    fn revision(self, state: State) -> &'static [u8] {
+        match (self, state) {
+            (Kind::Met, _) => b"None",
+            (Kind::Opened, _) | (Kind::Final, State::Breached) => b"0",
+            _ => b"1",
+        }
+    }
+}
+
+/// What is said and is not in the record: `time` is the instant spoken of.
+pub struct Said {
+    pub kind: Kind,
+    pub time: Ms,
+    pub decided_at: Ms,
+}
+
+struct Length(usize);
+
+impl Length {
+    fn of(text: &[u8]) -> Length {
+        Length(text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()) // characters, as Python counts them
+    }
+}
+
+/// `identity` of `shared/sla/statements.py`.
+fn identity(parts: &[&[u8]]) -> [u8; 32] {
+    use std::io::Write;
+    let mut text = Vec::with_capacity(160);
+    text.push(b'[');
+    for (i, part) in parts.iter().enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        write!(text, "{comma}{}", Length::of(part).0).expect("memory takes it");
+    }
+    text.push(b']');
+    parts.iter().for_each(|part| text.extend_from_slice(part));
+    blake2b::digits(&text)
+}
+
+fn put_instant(out: &mut Vec<u8>, instant: Ms) {
+    if instant == NEVER {
+        out.extend_from_slice(b"null");
+    } else {
+        out.push(b'"');
+        instant::write(out, instant);
+        out.push(b'"');
+    }
+}
+
+fn put_seconds(out: &mut Vec<u8>, duration: Ms) {
+    if duration == NEVER {
+        out.extend_from_slice(b"null");
+    } else {
+        instant::write_seconds(out, duration);
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(text); // it came without escapes, and needs none
+    out.push(b'"');
+}
+
+/// Append the bytes of a statement.
+pub fn write(out: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+    if said.time < 0 || said.decided_at < 0 {
+        return Err(Beyond);
+    }
+    let rules = terms.rules;
+    let [agreement, objective] = [&*rules.key[0], &*rules.key[1]];
+    let breach_id = identity(&[agreement, objective, &desk.vendor, &desk.service, case.name()]);
+    let revision = said.kind.revision(clock.state);
+    let id = identity(&[&breach_id, revision, said.kind.name()]);
+    let view = clock.view(terms, said.decided_at)?;
+    let of_breach = said.kind != Kind::Met;
+    for piece in &rules.form {
+        match piece {
+            Piece::Same(text) => out.extend_from_slice(text),
+            Piece::Blank(blank) => match blank {
+                0 => out.extend_from_slice(&id),
+                1 => out.extend_from_slice(case.name()),
+                2 => out.extend_from_slice(said.kind.name()),
+                3 => put_instant(out, said.time),
+                4 => out.extend_from_slice(&desk.vendor),
+                5 => out.extend_from_slice(&desk.service),
+                6 => out.extend_from_slice(&breach_id),
+                7 => out.extend_from_slice(if of_breach { revision } else { b"null" }),
+                8 => put_text(out, case.name()),
+                9 => out.extend_from_slice(clock.state.name()),
+                10 => put_instant(out, clock.started),
+                11 => put_instant(out, clock.due),
+                12 => put_instant(out, clock.stopped),
+                13 => put_seconds(out, view.used),
+                14 => put_seconds(out, clock.within),
+                15 => put_seconds(out, view.paused),
+                16 => put_seconds(out, view.late),
+                17 => put_seconds(out, view.overdue),
+                18 => out.extend_from_slice(if of_breach { &*rules.cause } else { b"null" }),
+                19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
+                20 => {
+                    out.push(b'[');
+                    let mut comma = false;
+                    for (place, event) in case.events().enumerate() {
+                        if clock.noted >> place & 1 != 0 {
+                            if comma {
+                                out.push(b',');
+                            }
+                            comma = true;
+                            put_text(out, event.id);
+                        }
+                    }
+                    out.push(b']');
+                }
+                _ => put_instant(out, said.decided_at),
+            },
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+"""The swift path says, byte for byte, what the engine says without it: live and in event time, written down and read back in between."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.language import bundles, load_text
+from shared.sla import keeping
+from shared.sla.engine import ClockMode, Engine
+from shared.sla.instants import DAY, HOUR, MINUTE, SECOND, format_instant, parse_instant
+from shared.sla.statements import Said
+from shared.sla.swift import Batch, is_built
+from shared.sla.terms import Bundle
+from shared.wire.events import NotAnEvent, decode
+from shared.wire.reports import case_line
+from shared.wire.verdicts import encode_statement, swift_form
+from tests.properties.test_plain import enriched
+
+pytestmark = pytest.mark.skipif(not is_built(), reason="native code is not built: `make install` builds it where there is cargo")
+IN_TEST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+NIGHTLY = settings(IN_TEST, max_examples=4_000, derandomize=False)
+NOON = parse_instant("2026-03-06T11:00:00Z")  # a Friday
+Step = tuple[str, int, bytes]  # what arrives, when, and the record
+
+CALENDAR = {
+    "apiVersion": "slawatch/v1",
+    "kind": "Calendar",
+    "name": "office",
+    "timezone": "Europe/Berlin",
+    "hours": {"mon-fri": ["09:00-12:30", "13:30-18:00"]},
+}
+
+
+def _engine(standing: Sequence[Bundle], clock: ClockMode, *, swift: bool) -> Engine:
+    engine = Engine(clock, form_of=swift_form if swift else None)
+    for number, bundle in enumerate(standing):
+        engine.activate(bundle, f"standing/{number}")
+    return engine
+
+
+def _bytes(said: Sequence[Said]) -> list[bytes]:
+    return [encode_statement(statement) for statement in said]
+
+
+class _Runner:
+    """Steps through an engine; what it says, and what it refuses."""
+
+    def __init__(self, standing: Sequence[Bundle], clock: ClockMode, *, swift: bool) -> None:
+        self._standing, self._clock = standing, clock
+        self.engine, self.said, self.by_swift = _engine(standing, clock, swift=swift), list[bytes | str](), 0
+
+    def _take(self, value: bytes, arrival: int) -> None:
+        try:
+            event = decode(value)
+        except NotAnEvent:
+            self.said.append("not an event")
+            return
+        said, refused = self.engine.take(event, arrival)
+        self.said += _bytes(said)
+        if refused is not None:
+            self.said.append(refused.reason)
+
+    def records(self, records: Sequence[Step]) -> None:
+        """A batch."""
+        if self.engine.swift is None:
+            for _, arrival, value in records:
+                self._take(value, arrival)
+            return
+        batch, at = Batch([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
+        while at < batch.count:
+            count, said, is_stuck = self.engine.fold_swiftly(batch, at)
+            self.said += _bytes(said)
+            self.by_swift += count
+            at += count
+            if is_stuck:
+                self._take(records[at][2], records[at][1])
+                at += 1
+
+    def time(self, what: str, arrival: int) -> None:
+        """Time passes."""
+        if self._clock == "event":
+            self.said += _bytes(self.engine.advance(arrival))
+        else:
+            self.said += _bytes(self.engine.pulse(arrival) if what == "pulse" else self.engine.tick(arrival))
+
+    def again(self, *, swift: bool) -> None:
+        """Write it down, and go on from there."""
+        fresh = _engine(self._standing, self._clock, swift=swift)
+        restoring = keeping.Restoring(fresh)
+        for block in keeping.blocks(self.engine):
+            for _ in restoring.read(block):
+                pass
+        self.engine = fresh
+
+
+def _agree(
+    documents: Sequence[dict[str, Any]], clock: ClockMode, steps: Sequence[Step], end: int, batch: int, breaks: Sequence[int]
+) -> int:
+    """How many records went the swift path."""
+    standing = list(bundles(load_text("drawn.yaml", "\n---\n".join(map(json.dumps, documents))).or_raise()))
+    swift, plain = (_Runner(standing, clock, swift=swift) for swift in (True, False))
+    for number, start in enumerate(range(0, len(steps), batch)):
+        some = steps[start : start + batch]
+        while some:
+            records = some[: next((i for i, step in enumerate(some) if step[0] != "event"), len(some))]
+            for runner in (swift, plain):
+                runner.records(records) if records else runner.time(some[0][0], some[0][1])
+            assert swift.said == plain.said
+            some = some[len(records) or 1 :]
+        if number in breaks:
+            swift.again(swift=number % 3 != 2)
+    for runner in (swift, plain):
+        runner.time("tick", end)
+    assert swift.said == plain.said
+    engines = swift.engine, plain.engine
+    lines = [list(map(case_line, engine.case_lines())) for engine in engines]
+    assert lines[0] == lines[1]
+    assert engines[0].counts == engines[1].counts
+    return swift.by_swift
+
+
+@st.composite
+def _agreements(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """One or two clocks whose terms native code can follow, mostly."""
+    targets = [{"when": f'data.priority == "{name}"', "within": draw(st.sampled_from(["30m", "1h", "4h", "90s"]))} for name in ("P1", "P2")]
+    targets.append({"within": draw(st.sampled_from(["2h", "1d", "1bd"]))})
+    if draw(st.booleans()):
+        targets = targets[2:]
+    elif draw(st.integers(0, 3)) == 0:
+        targets = targets[:2]
+    objective: dict[str, Any] = {
+        "name": "resolved",
+        "kind": "deadline",
+        "start": "opened",
+        "pause": "paused",
+        "resume": "resumed",
+        "stop": ["done", "closed"],
+        "cancel": "cancelled",
+        "reopen": "reopened",
+        "targets": targets,
+        "boundary": draw(st.sampled_from(["close", "next_open"])),
+        "calendar": draw(st.sampled_from(["24x7", "24x7", "office"])),
+        "severity": draw(st.sampled_from(["page", "ticket"])),
+    }
+    if draw(st.integers(0, 2)) == 0:
+        objective["warn_at"] = ["50%"]
+    agreement: dict[str, Any] = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "drawn", "vendor": "*", "service": "desk"}
+    agreement |= {
+        "timezone": "Europe/Berlin",
+        "grace": draw(st.sampled_from(["2s", "5m"])),
+        "horizon": draw(st.sampled_from(["1h", "1d", "7d"])),
+    }
+    agreement |= {"version": 1, "objectives": [objective]}
+    if draw(st.booleans()):
+        first = {"name": "answered", "kind": "deadline", "start": "opened", "stop": "answered", "targets": [{"within": "1h"}]}
+        agreement["objectives"].append(first)
+    if draw(st.integers(0, 4)) == 0:
+        agreement["objectives"].append({"name": "lots", "kind": "violation", "on": "inspected", "unless": "data.bad == 0"})
+    return [CALENDAR, agreement]
+
+
+KINDS = ["opened"] * 4 + ["paused", "resumed", "done", "answered"] * 3 + ["closed", "noise", "cancelled", "reopened", "inspected"]
+GAPS = [0, 1, 500, SECOND, 30 * SECOND, 10 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR, DAY, 3 * DAY]
+
+
+@st.composite
+def _steps(draw: st.DrawFn, clock: ClockMode) -> list[Step]:
+    """Mostly in order; sometimes late, twice, of other content, replacing, from the future, or no event at all."""
+    now, steps, known = NOON, list[Step](), list[bytes]()
+    for number in range(draw(st.integers(2, 40))):
+        now += draw(st.sampled_from(GAPS))
+        odd = draw(st.integers(0, 39))
+        if clock == "log" and odd in (0, 1, 2):
+            steps.append((draw(st.sampled_from(["pulse", "tick"])), now, b""))
+            continue
+        if odd == 3 and known:
+            steps.append(("event", now, draw(st.sampled_from(known))))
+            continue
+        at = now - (draw(st.sampled_from([MINUTE, HOUR, 2 * DAY])) if odd in (4, 5) else 0)
+        kind = draw(st.sampled_from(KINDS))
+        event: dict[str, Any] = {"specversion": "1.0", "id": f"e{number}", "source": draw(st.sampled_from(["/a", "/b"])), "type": kind}
+        event |= {"subject": f"c{draw(st.integers(0, 3))}", "time": format_instant(at), "vendor": draw(st.sampled_from(["acme", "Ätna"]))}
+        event |= {"service": "desk" if odd != 6 else "other", "datacontenttype": "application/json"}
+        event["data"] = {"priority": draw(st.sampled_from(["P1", "P2", "P3", "P4", 7, None])), "bad": draw(st.integers(0, 1))}
+        match odd:
+            case 7:
+                event["id"] = "e0"
+            case 8:
+                event["replaces"] = f"e{draw(st.integers(0, number))}"
+            case 9:
+                event["time"] = format_instant(now + HOUR)
+            case 10:
+                event["time"] = event["time"][:-1] + "+00:00"
+            case 11:
+                event["trace"] = "abc"
+            case 12:
+                event["slwrole"] = draw(st.sampled_from(["customer", "operator", "nobody"]))
+            case 13:
+                event["subject"] = draw(st.sampled_from(["ü", 'quo"te', "a\\b", "中文"]))
+            case 14:
+                del event["data"]
+            case 15:
+                event["data"]["note"] = "tab\t\u4e2d"
+        value = json.dumps(event, ensure_ascii=draw(st.booleans())).encode()
+        value = value[:-1] if odd == 16 else value
+        known.append(value)
+        steps.append(("event", now, value))
+    return steps
+
+
+def _swiftly(data: st.DataObject, clock: ClockMode) -> None:
+    documents, steps = data.draw(_agreements()), data.draw(_steps(clock))
+    end = max(at for _, at, _ in steps) + data.draw(st.sampled_from([0, MINUTE, DAY, 400 * DAY]))
+    breaks = data.draw(st.lists(st.integers(0, 12), max_size=3))
+    _agree(documents, clock, steps, end, data.draw(st.sampled_from([1, 3, 50])), breaks)
+
+
+def _drawn(history: Any, clock: ClockMode, batch: int) -> None:
+    """The histories of the other properties, most of which are beyond the swift path."""
+    steps = [("event", parse_instant(event["time"]), json.dumps(event).encode()) for event in history.events]
+    if clock == "log":
+        steps.sort(key=lambda step: step[1])
+    _agree([*history.calendars, history.agreement], clock, steps, parse_instant(history.until), batch, [1])
+
+
+@IN_TEST
+@given(st.data())
+def test_the_same_in_event_time(data: st.DataObject) -> None:
+    _swiftly(data, "event")
+
+
+@IN_TEST
+@given(st.data())
+def test_the_same_live(data: st.DataObject) -> None:
+    _swiftly(data, "log")
+
+
+@IN_TEST
+@given(enriched(), st.sampled_from(["event", "log"]), st.sampled_from([1, 4]))
+def test_what_is_beyond_it_is_said_the_same(history: Any, clock: ClockMode, batch: int) -> None:
+    _drawn(history, clock, batch)
+
+
+@pytest.mark.nightly
+@NIGHTLY
+@given(st.data(), st.sampled_from(["event", "log"]))
+def test_the_same_at_length(data: st.DataObject, clock: ClockMode) -> None:
+    _swiftly(data, clock)
+
+
+@pytest.mark.nightly
+@NIGHTLY
+@given(enriched(), st.sampled_from(["event", "log"]), st.sampled_from([1, 4]))
+def test_what_is_beyond_it_at_length(history: Any, clock: ClockMode, batch: int) -> None:
+    _drawn(history, clock, batch)
+
+
+def test_the_usual_story_goes_that_way() -> None:
+    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
+    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "1h"}]}]
+    steps: list[Step] = []
+    for case in range(500):
+        for kind, later in (("opened", 0), ("done", 2 * HOUR if case % 7 == 0 else HOUR)):
+            at = NOON + case * MINUTE + later
+            event = {"specversion": "1.0", "id": f"{kind}{case}", "source": "/a", "type": kind, "subject": f"c{case}"}
+            event |= {"time": format_instant(at), "vendor": "acme", "service": "desk"}
+            steps.append(("event", at, json.dumps(event).encode()))
+    steps.sort(key=lambda step: step[1])
+    by_swift = _agree([agreement], "event", steps, NOON + 30 * DAY, 100, [3])
+    assert by_swift > 980  # all but those that make vendor and service known
