@@ -152,7 +152,8 @@ class Calendar:
             return 0
         return self._through[i] if instant >= self._ends[i] else self._before[i] + instant - self._starts[i]
 
-    def _cover_instants(self, first: int, last: int) -> None:
+    def cover(self, first: int, last: int) -> None:
+        """Compile what is needed to be asked for instants from the first to the last."""
         if first < self._from or last > self._to:
             self._cover(date_of(first) - 4, date_of(last) + 5)
 
@@ -191,7 +192,7 @@ class Calendar:
         if self.always:
             return end - start
         if start < self._from or end > self._to:
-            self._cover_instants(start, end)
+            self.cover(start, end)
         return self._at(end) - self._at(start)
 
     def advance(self, start: int, amount: int, *, next_open: bool = False) -> int | None:
@@ -202,7 +203,7 @@ class Calendar:
         if self.always or (amount <= 0 and not next_open):
             return start + max(amount, 0)
         if start < self._from or start + amount > self._to:
-            self._cover_instants(start, start + amount)
+            self.cover(start, start + amount)
         find = bisect_right if next_open else bisect_left
         while True:
             wanted = self._at(start) + max(amount, 0)
@@ -218,7 +219,7 @@ class Calendar:
         """Whether an instant is working time (a closing instant is not)."""
         if self.always:
             return True
-        self._cover_instants(instant, instant)
+        self.cover(instant, instant)
         i = bisect_right(self._starts, instant) - 1
         return i >= 0 and instant < self._ends[i]
 
@@ -228,7 +229,7 @@ class Calendar:
             return []
         if self.always:
             return [(start, end)]
-        self._cover_instants(start, end)
+        self.cover(start, end)
         i = max(bisect_right(self._starts, start) - 1, 0)
         found = []
         while i < len(self._starts) and self._starts[i] < end:
@@ -256,7 +257,7 @@ class Calendar:
         local = date_of(self.zone.to_local(instant))
         if self.always:
             return local
-        self._cover_instants(instant, instant)
+        self.cover(instant, instant)
         i = bisect_right(self._windows, (instant, _LAST_ORDINAL * DAY, 0)) - 1
         for start, stop, day in reversed(self._windows[max(i - 8, 0) : i + 1]):
             if start <= instant < stop:

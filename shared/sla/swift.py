@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.sla.calendars import Calendar
-from shared.sla.instants import FOREVER
+from shared.sla.instants import DAY, FOREVER
 from shared.sla.packing import Pack, Unpack
 from shared.sla.plain import PlainClock, State
 from shared.sla.rules import DeadlineRules
@@ -32,6 +32,8 @@ NEVER: Final = -(1 << 63)
 _NONE: Final = (1 << 32) - 1
 _NO_STATE: Final = 255
 _COPIED_BYTES: Final = 1 << 20
+_BACK: Final = 100 * DAY  # how much of calendars is told with cases that are put in; what lies beyond is for the engine
+_AHEAD: Final = 400 * DAY
 _TYPES: Final = ("slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed", "slawatch.breach.final")
 
 Form = Sequence[bytes | int]  # what is the same in all statements of some rules, and the numbers of the blanks between
@@ -461,6 +463,11 @@ class Swift:
         told.numbers([self._desk_of[id(desk)] for desk in desks])
         here = [self._rules(known, objective) for known, objective in rules]
         told.numbers([_NONE if number is None else number for number in here])
+        times = [lane.seen for lane in self.lanes if lane.seen > 0]
+        for calendar, _ in self._calendars if times else ():
+            if not calendar.always:
+                calendar.cover(min(times) - _BACK, max(times) + _AHEAD)
+        self.tell_calendars()
         self.tell_lanes()
         return self._ask(_Ask.PUT_IN, told.done() + block)
 

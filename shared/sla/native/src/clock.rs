@@ -212,8 +212,9 @@ impl Clock {
         match self.state {
             State::Running => {
                 each(Waits::Due, self.due + grace, self.due);
-                for warning in self.warnings(terms).unwrap_or_default() {
-                    each(Waits::Warning, warning + grace, warning);
+                match self.warnings(terms) {
+                    Ok(warnings) => warnings.into_iter().for_each(|warning| each(Waits::Warning, warning + grace, warning)),
+                    Err(Beyond) => each(Waits::Warning, self.mark + grace, self.mark), // for Python to find out
                 }
             }
             State::Breached | State::Closed if self.last == NEVER => {

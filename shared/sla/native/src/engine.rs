@@ -494,7 +494,10 @@ impl Engine {
                 if let Some(clock) = case.clocks.get(usize::from(timer.3)).copied().flatten() {
                     clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| holds |= (at, about, what) == (timer.0, timer.1, timer.4));
                 }
-                holds && desks[case.desk as usize].lane == lane
+                let wakes = case.clocks.get(usize::from(timer.3)).copied().flatten().is_some_and(|clock| {
+                    clock.state == State::Running && timer.4 == Waits::Warning && timer.1 == clock.mark
+                });
+                (holds || wakes) && desks[case.desk as usize].lane == lane
             });
             if holds {
                 return Some(timer);
