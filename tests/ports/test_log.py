@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import chain
 from typing import Any, Protocol
 
 import pytest
@@ -69,7 +70,7 @@ class Fast(Real):
         self._fast = librdkafka(Settings(), bootstrap)
 
     def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
-        return FastGroupReader(self._fast, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
+        return FastGroupReader(self._fast, self.topic, group, on_assigned=on_assigned, on_revoked=on_revoked)
 
 
 async def _made(options: dict[str, Any], topic: str) -> bool:
@@ -98,12 +99,17 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
             yield Fast(bootstrap, topic, fast)
 
 
+async def fetch(reader: GroupReader, timeout: float, limit: int) -> list[Record]:
+    """The records of one fetch."""
+    return list(chain.from_iterable(await reader.fetch(timeout, limit)))
+
+
 async def take(reader: GroupReader, count: int) -> list[Record]:
     """At least so many records, within 20 s."""
     taken: list[Record] = []
     async with asyncio.timeout(20):
         while len(taken) < count:
-            taken += await reader.fetch(0.5, 1_000)
+            taken += await fetch(reader, 0.5, 1_000)
     return taken
 
 
@@ -187,11 +193,11 @@ async def test_fetch_gives_no_more_than_asked_for_and_waits_for_what_comes(broke
     reader = broker.reader(unique)
     await reader.start()
     async with asyncio.timeout(20):
-        while not (first := await reader.fetch(0.5, 4)):
+        while not (first := await fetch(reader, 0.5, 4)):
             pass
     assert len(first) == 4
     assert len(await take(reader, 6)) == 6
-    waiting = asyncio.ensure_future(reader.fetch(10, 4))
+    waiting = asyncio.ensure_future(fetch(reader, 10, 4))
     await asyncio.sleep(0.05)
     await broker.writer.append(broker.topic, [Entry(None, b"late", (), 0)])
     assert [r.value for r in await waiting] == [b"late"]
@@ -290,7 +296,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
             with contextlib.suppress(LogUnavailable):
                 await broker.writer.append(broker.topic, [Entry(None, b"after", (), 0)])
                 break
-        while b"after" not in {record.value for record in await reader.fetch(0.5, 10)}:
+        while b"after" not in {record.value for record in await fetch(reader, 0.5, 10)}:
             pass
     began = asyncio.get_running_loop().time()
     await reader.stop()
@@ -311,8 +317,8 @@ async def test_an_expelled_member_reads_on_and_may_not_commit() -> None:
     await heir.start()
     await log.expel(zombie)
     log.append("t", [Entry(None, b"0", (), 0), Entry(None, b"1", (), 1)])
-    assert len(await heir.fetch(0.1, 10)) == 2
-    assert len(await zombie.fetch(0.1, 10)) == 1
+    assert len(await fetch(heir, 0.1, 10)) == 2
+    assert len(await fetch(zombie, 0.1, 10)) == 1
     with pytest.raises(LogUnavailable):
         await zombie.commit({("t", 0): 1})
 
