@@ -131,7 +131,7 @@ async def main(settings: Settings) -> None:
             member = f"{group}-{settings.topic_events}-{socket.gethostname()}-{settings.evaluator_port}"
             reader = FastGroupReader(
                 fast,
-                [settings.topic_events],
+                settings.topic_events,
                 group,
                 on_assigned=pipeline.on_assigned,
                 on_revoked=pipeline.on_revoked,

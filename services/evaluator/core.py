@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.ports.log import Entry, Record
 from shared.ports.quarantine import quarantine_entry
@@ -156,6 +157,6 @@ def cut(entry: Entry) -> Entry:
     try:
         verdict = verdicts.decode(entry.value)
     except _UNREADABLE:
-        return entry._replace(value=entry.value[:CUT_BYTES], headers=[*entry.headers, ("slw-cut", str(len(entry.value)).encode())])
+        return replace(entry, value=entry.value[:CUT_BYTES], headers=[*entry.headers, ("slw-cut", str(len(entry.value)).encode())])
     verdict.data.evidence = verdict.data.evidence[-EVIDENCE_MAX:]
-    return entry._replace(value=verdicts.encode(verdict))
+    return replace(entry, value=verdicts.encode(verdict))

@@ -12,11 +12,11 @@ import structlog
 
 from services.evaluator.core import cut
 from services.evaluator.metrics import Metrics
-from shared.ports.log import Entry, LogUnavailable, LogWriter, RecordTooLarge
+from shared.ports.log import BulkWriter, Entry, LogUnavailable, RecordTooLarge
 from shared.ports.time import TimeSource
 from shared.runtime.failpoints import failpoint
 
-APPEND_RECORDS: Final = 1_000  # at most so many in one append: it has to be through within the writer's time limit
+APPEND_RECORDS: Final = 4_000  # at most so many in one append: it has to be through within the writer's time limit
 BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 
@@ -24,7 +24,7 @@ BACKOFF_MAX_S: Final = 5.0
 class Outbox:
     """Verdicts and quarantined records on their way to the log. `trouble`: why they do not get there; empty where they do."""
 
-    def __init__(self, writer: LogWriter, time: TimeSource, metrics: Metrics) -> None:
+    def __init__(self, writer: BulkWriter, time: TimeSource, metrics: Metrics) -> None:
         self._writer, self._time, self._metrics = writer, time, metrics
         self._waiting: dict[str, list[Entry]] = {}  # by topic
         self._appending: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class Outbox:
         backoff = BACKOFF_S
         while True:
             try:
-                await self._writer.append(topic, entries)
+                await self._writer.append_all(topic, entries)
             except LogUnavailable as wrong:
                 self.trouble = str(wrong)
                 self._metrics.emit_failures.inc()

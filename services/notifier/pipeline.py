@@ -10,6 +10,7 @@ A crash anywhere repeats records; the ledger drops what it has seen.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -120,7 +121,7 @@ class Pipeline:
 
     async def step(self) -> None:
         """One fetch, all the way to the committed offsets. Raises LogUnavailable."""
-        records = self._ahead.popleft() if self._ahead else await self._reader.fetch(FETCH_S, BATCH_MAX)
+        records = self._ahead.popleft() if self._ahead else await self._fetch(FETCH_S)
         if not records:
             return
         told: list[Stated] = []
@@ -143,6 +144,9 @@ class Pipeline:
             await self._reader.commit(where)
         except LogUnavailable as wrong:
             log.warning("offsets not committed: these records may come again, and are dropped then", error=str(wrong))
+
+    async def _fetch(self, timeout: float) -> list[Record]:
+        return list(chain.from_iterable(await self._reader.fetch(timeout, BATCH_MAX)))
 
     async def _record(self, batch: Sequence[Stated]) -> list[tuple[Stated, str]]:
         """Into the ledger, out to the channels. Waits while the ledger is away; gives back what the ledger will never take."""
@@ -200,7 +204,7 @@ class Pipeline:
             self._desk.urgent([told for told in map(read, records) if isinstance(told, Stated)])
         if sum(map(len, self._ahead)) < AHEAD_MAX:
             try:
-                records = await self._reader.fetch(0.05, BATCH_MAX)
+                records = await self._fetch(0.05)
             except LogUnavailable as wrong:
                 log.warning("the log is away too", error=str(wrong))
                 return

@@ -1,7 +1,7 @@
 """The log: appending to topics and reading them. Real adapter: Kafka; memory adapter: tests and the simulator."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, Self, overload
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Appended(NamedTuple):
     timestamp: int
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, gc=False, frozen=True):
     """A record to append. Without `partition`, it is that of the key (murmur2)."""
 
     key: bytes | None
@@ -52,6 +52,69 @@ class Record(msgspec.Struct, gc=False):
         return next((value for key, value in self.headers if key == name), None)
 
 
+class Batch(Sequence[Record]):
+    """Records of one partition, in order: in columns for whoever takes many, as records, made when they are asked for, for all others."""
+
+    __slots__ = ("headers", "key", "offsets", "partition", "timestamps", "topic", "values")
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offsets: list[int],
+        timestamps: list[int],
+        values: list[bytes],
+        headers: Mapping[int, Headers],
+        key: Callable[[int], bytes | None],
+    ) -> None:
+        """`timestamps` are arrivals in ms since 1970; `headers`: by position, of the records that carry any; `key`: that of a position."""
+        self.topic, self.partition = topic, partition
+        self.offsets, self.timestamps, self.values = offsets, timestamps, values
+        self.headers, self.key = headers, key
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Self:
+        """Of at least one record; all are of its partition."""
+        return cls(
+            records[0].topic,
+            records[0].partition,
+            [record.offset for record in records],
+            [record.timestamp for record in records],
+            [record.value for record in records],
+            {position: record.headers for position, record in enumerate(records) if record.headers},
+            lambda position: records[position].key,
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Batch": ...
+    def __getitem__(self, index: int | slice) -> "Record | Batch":
+        if isinstance(index, int):
+            return self._record(range(len(self.offsets))[index])
+        positions = range(len(self.offsets))[index]
+        return Batch(
+            self.topic,
+            self.partition,
+            self.offsets[index],
+            self.timestamps[index],
+            self.values[index],
+            {n: self.headers[at] for n, at in enumerate(positions) if at in self.headers} if self.headers else {},
+            lambda n: self.key(positions[n]),
+        )
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self._record, range(len(self.offsets)))
+
+    def _record(self, at: int) -> Record:
+        return Record(
+            self.topic, self.partition, self.offsets[at], self.timestamps[at], self.key(at), self.values[at], self.headers.get(at, ())
+        )
+
+
 class LogWriter(Protocol):
     async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
         """Append in order per partition; return when all in-sync replicas have every entry (acks=all, idempotent).
@@ -65,6 +128,11 @@ class LogWriter(Protocol):
         """The number of partitions, asked afresh: a way to see whether the log answers. Raises LogUnavailable."""
 
 
+class BulkWriter(LogWriter, Protocol):
+    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
+        """The same as `append`, cheaper, as nobody asks where the entries stand. May wait for what is appended meanwhile."""
+
+
 class GroupReader(Protocol):
     """Reads topics as a member of a consumer group."""
 
@@ -74,7 +142,7 @@ class GroupReader(Protocol):
     async def stop(self) -> None:
         """Leave at once, without committing."""
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:
         """Up to `limit` records, in order per partition; empty after `timeout` seconds without any. Raises LogUnavailable.
 
         A rebalance may wait for it: fetch every few seconds, or the group waits.

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from shared.local.stack import start_stack
 from tests.acceptance.alarms import CLOCKS, delays
-from tests.bench import alerting, calendars, folding, latency, leaving, modes, profiling, recovery, replaying, throughput
+from tests.bench import alerting, calendars, folding, latency, leaving, modes, moving, profiling, recovery, replaying, throughput
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -43,6 +43,7 @@ def benches(cases: int | None, rounds: int, is_long: bool) -> dict[str, Callable
     return {
         "throughput": lambda: throughput.report(out, sized(100_000, 500_000), rounds),
         "modes": lambda: modes.report(out, sized(30_000, 500_000)),
+        "moving": lambda: moving.report(out, 500_000, rounds),
         "fold": lambda: folding.report(out, sized(50_000, 500_000), rounds),
         "calendars": lambda: calendars.report(out),
         "memory": lambda: folding.report_memory(out, [1_000_000, 10_000_000] if is_long else [300_000]),
@@ -65,7 +66,7 @@ def main() -> None:
     )
     parser.add_argument("which", nargs="*", help=f"of {', '.join(names)}; none: all")
     parser.add_argument("--cases", type=int, help="of the jobs of throughput, modes, fold and profile")
-    parser.add_argument("--rounds", type=int, default=3, help="of throughput and fold, whose medians count (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of throughput, moving and fold, whose medians count (3)")
     parser.add_argument("--long", action="store_true", help="the sizes of the goals: 500,000 cases, 1,000,000 clocks, half an hour in all")
     asked = parser.parse_args()
     for name in asked.which:

@@ -24,7 +24,7 @@ from shared.adapters.system_time import SystemTime
 from shared.alerting.terms import Rate, Routing
 from shared.ports.deliveries import DeliveryRow
 from shared.ports.ledger import LedgerUnavailable
-from shared.ports.log import Appended, Entry, Record
+from shared.ports.log import Appended, Batch, Entry, Record
 from shared.ports.time import TimeSource
 from shared.sla.instants import SECOND
 from shared.wire import verdicts
@@ -108,12 +108,13 @@ class Reader:
 
     async def stop(self) -> None: ...
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:  # the port's
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:  # the port's
         found = self._topic.records[self._position : self._position + limit]
         self._position += len(found)
-        if not found:
-            await asyncio.sleep(min(timeout, 0.01))
-        return found
+        if found:
+            return [Batch.of(found)]
+        await asyncio.sleep(min(timeout, 0.01))
+        return []
 
     def seek(self, topic: str, partition: int, offset: int) -> None: ...
 

@@ -33,7 +33,7 @@ from shared.adapters.postgres.ledger import PostgresLedger
 from shared.adapters.system_time import SystemTime
 from shared.local.stack import Stack
 from shared.ports.ledger import Stated, Wanted
-from shared.ports.log import Appended, Entry, Record
+from shared.ports.log import Appended, Batch, Entry, Record
 from shared.sla.instants import SECOND
 from shared.wire import verdicts
 from tests.integration.notifier_kit import START, WEBHOOK_SECRET, Notifier, Receiver, free_port, notifier, receiver, verdict
@@ -313,10 +313,11 @@ class _Log:
 
     async def stop(self) -> None: ...
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:  # the port's
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:  # the port's
         found = self.values[self.position : self.position + 3]
         start, self.position = self.position, self.position + len(found)
-        return [Record("t", 0, start + n, DUE + 2 * SECOND, b"acme", value, ()) for n, value in enumerate(found)]
+        records = [Record("t", 0, start + n, DUE + 2 * SECOND, b"acme", value, ()) for n, value in enumerate(found)]
+        return [Batch.of(records)] if records else []
 
     def seek(self, topic: str, partition: int, offset: int) -> None: ...
 

@@ -5,7 +5,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import chain
 from typing import Any, Protocol
 
 import pytest
@@ -21,7 +22,18 @@ from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.postgres.topics import first_partitions
 from shared.adapters.system_time import SystemTime
 from shared.local.stack import Stack
-from shared.ports.log import Entry, GroupReader, LogScanner, LogUnavailable, LogWriter, RebalanceHandler, Record, RecordTooLarge
+from shared.ports.log import (
+    Batch,
+    BulkWriter,
+    Entry,
+    GroupReader,
+    LogScanner,
+    LogUnavailable,
+    LogWriter,
+    RebalanceHandler,
+    Record,
+    RecordTooLarge,
+)
 from shared.runtime.settings import Settings
 from shared.wire.topics import partition_of
 
@@ -44,7 +56,8 @@ class Memory:
     def __init__(self) -> None:
         self.topic = "events"
         self._log = MemoryLog(SystemTime(), {self.topic: PARTITIONS})
-        self.writer: LogWriter = MemoryWriter(self._log)
+        self.bulk = MemoryWriter(self._log)
+        self.writer: LogWriter = self.bulk
         self.scanner: LogScanner = MemoryScanner(self._log, batch=7)
 
     def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
@@ -64,12 +77,13 @@ class Real:
 class Fast(Real):
     """With librdkafka."""
 
-    def __init__(self, bootstrap: str, topic: str, writer: LogWriter) -> None:
+    def __init__(self, bootstrap: str, topic: str, writer: FastWriter) -> None:
         super().__init__(bootstrap, topic, writer)
+        self.bulk: BulkWriter = writer
         self._fast = librdkafka(Settings(), bootstrap)
 
     def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
-        return FastGroupReader(self._fast, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
+        return FastGroupReader(self._fast, self.topic, group, on_assigned=on_assigned, on_revoked=on_revoked)
 
 
 async def _made(options: dict[str, Any], topic: str) -> bool:
@@ -98,12 +112,17 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
             yield Fast(bootstrap, topic, fast)
 
 
+async def fetch(reader: GroupReader, timeout: float, limit: int) -> list[Record]:
+    """The records of one fetch."""
+    return list(chain.from_iterable(await reader.fetch(timeout, limit)))
+
+
 async def take(reader: GroupReader, count: int) -> list[Record]:
     """At least so many records, within 20 s."""
     taken: list[Record] = []
     async with asyncio.timeout(20):
         while len(taken) < count:
-            taken += await reader.fetch(0.5, 1_000)
+            taken += await fetch(reader, 0.5, 1_000)
     return taken
 
 
@@ -131,6 +150,57 @@ async def test_a_named_partition_headers_and_no_key(broker: Broker) -> None:
     assert record == Record(broker.topic, 2, 0, done.timestamp, None, b"tick", (("slw-control", b"tick"),))
     assert record.header("slw-control") == b"tick"
     assert record.header("other") is None
+
+
+async def test_a_batch_in_columns(broker: Broker, unique: str) -> None:
+    head = ("h", b"1")
+    entries = [Entry(b"k%d" % n, b"" if n == 3 else b"v%d" % n, [head] if n % 4 == 1 else (), 1) for n in range(10)]
+    done = await broker.writer.append(broker.topic, entries)
+    reader, found = broker.reader(unique), list[Batch]()
+    await reader.start()
+    async with asyncio.timeout(20):
+        while not found:
+            found = await reader.fetch(0.5, 8)
+    (batch,) = found
+    await reader.stop()
+    assert (batch.topic, batch.partition, len(batch)) == (broker.topic, 1, 8)
+    assert (batch.offsets, batch.timestamps) == ([a.offset for a in done[:8]], [a.timestamp for a in done[:8]])
+    assert batch.values == [e.value for e in entries[:8]]
+    assert {at: list(headers) for at, headers in batch.headers.items()} == {1: [head], 5: [head]}
+    records = list(batch)
+    assert [(r.offset, r.key, r.value, list(r.headers)) for r in records] == [
+        (n, e.key, e.value, list(e.headers)) for n, e in enumerate(entries[:8])
+    ]
+    assert (batch[-1], list(batch[3:6]), batch[3:6].headers) == (records[7], records[3:6], {2: batch.headers[5]})
+    with pytest.raises(IndexError):
+        batch[8]
+
+
+async def test_appending_in_bulk(broker: Broker) -> None:
+    if not isinstance(broker, Memory | Fast):
+        pytest.skip("it has no such way")
+    entries = [Entry(b"acme" if n % 2 else None, b"%d" % n, [("n", b"%d" % n)], n % PARTITIONS) for n in range(3_000)]
+    await asyncio.gather(*(broker.bulk.append_all(broker.topic, entries[n : n + 1_000]) for n in range(0, 3_000, 1_000)))
+    await broker.bulk.append_all(broker.topic, [])
+    for partition in range(PARTITIONS):
+        records: list[Record] = []
+        await broker.scanner.scan(broker.topic, partition, 0, 1_000, records.extend)
+        assert [Entry(r.key, r.value, list(r.headers), partition) for r in records] == entries[partition::PARTITIONS]
+    with pytest.raises(RecordTooLarge):
+        await broker.bulk.append_all(broker.topic, [Entry(b"k", b"small"), Entry(b"k", bytes(1_200_000))])
+    assert sum(last for _, last in (await broker.scanner.bounds(broker.topic)).values()) == 3_000
+
+
+async def test_what_the_broker_refuses_is_told_in_bulk_too(kafka: str, unique: str) -> None:
+    topic = Topic(f"small-{unique}", PARTITIONS, 1, {"max.message.bytes": "1000"})
+    await ensure({"bootstrap_servers": kafka}, [topic])
+    async with FastWriter(librdkafka(Settings(), kafka), timeout=5) as writer:
+        for append in (writer.append, writer.append_all):
+            with pytest.raises(RecordTooLarge):
+                await append(topic.name, [Entry(None, b"small", (), 0), Entry(None, bytes(5_000), (), 1), Entry(None, b"small", (), 2)])
+            with pytest.raises(LogUnavailable):
+                await append(topic.name, [Entry(None, b"nowhere", (), PARTITIONS)])
+            await append(topic.name, [Entry(None, b"small", (), 1)])
 
 
 async def test_partitions(broker: Broker) -> None:
@@ -187,11 +257,11 @@ async def test_fetch_gives_no_more_than_asked_for_and_waits_for_what_comes(broke
     reader = broker.reader(unique)
     await reader.start()
     async with asyncio.timeout(20):
-        while not (first := await reader.fetch(0.5, 4)):
+        while not (first := await fetch(reader, 0.5, 4)):
             pass
     assert len(first) == 4
     assert len(await take(reader, 6)) == 6
-    waiting = asyncio.ensure_future(reader.fetch(10, 4))
+    waiting = asyncio.ensure_future(fetch(reader, 10, 4))
     await asyncio.sleep(0.05)
     await broker.writer.append(broker.topic, [Entry(None, b"late", (), 0)])
     assert [r.value for r in await waiting] == [b"late"]
@@ -273,11 +343,15 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
     await take(reader, 1)
     os.kill(stack.kafka_pid, signal.SIGSTOP)
     try:
-        for question in (
+        questions: list[Callable[[], Awaitable[Any]]] = [
             lambda: broker.writer.append(broker.topic, [Entry(None, b"during", (), 0)]),
             lambda: broker.writer.partitions(broker.topic),
             lambda: reader.commit({(broker.topic, 0): 1}),
-        ):
+        ]
+        if isinstance(broker, Fast):
+            bulk = broker.bulk
+            questions.append(lambda: bulk.append_all(broker.topic, [Entry(None, b"during", (), 0)]))
+        for question in questions:
             began = asyncio.get_running_loop().time()
             with pytest.raises(LogUnavailable):
                 await question()
@@ -290,7 +364,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
             with contextlib.suppress(LogUnavailable):
                 await broker.writer.append(broker.topic, [Entry(None, b"after", (), 0)])
                 break
-        while b"after" not in {record.value for record in await reader.fetch(0.5, 10)}:
+        while b"after" not in {record.value for record in await fetch(reader, 0.5, 10)}:
             pass
     began = asyncio.get_running_loop().time()
     await reader.stop()
@@ -311,8 +385,8 @@ async def test_an_expelled_member_reads_on_and_may_not_commit() -> None:
     await heir.start()
     await log.expel(zombie)
     log.append("t", [Entry(None, b"0", (), 0), Entry(None, b"1", (), 1)])
-    assert len(await heir.fetch(0.1, 10)) == 2
-    assert len(await zombie.fetch(0.1, 10)) == 1
+    assert len(await fetch(heir, 0.1, 10)) == 2
+    assert len(await fetch(zombie, 0.1, 10)) == 1
     with pytest.raises(LogUnavailable):
         await zombie.commit({("t", 0): 1})
 

@@ -13,7 +13,7 @@ from services.evaluator.pipeline import Pipeline, Topics
 from shared.adapters.memory.checkpoints import MemoryCheckpoints, MemorySnapshots
 from shared.adapters.memory.log import MemoryGroupReader, MemoryLog, MemoryScanner
 from shared.ports.checkpoints import Acquired, Checkpoint, CheckpointsUnavailable
-from shared.ports.log import Appended, Entry, LogUnavailable, Record
+from shared.ports.log import Appended, Batch, Entry, LogUnavailable, Record
 from shared.sla.terms import Bundle
 from tests.simulation.virtual import Clock
 
@@ -80,7 +80,7 @@ class Line:
 
 
 class Writer:
-    """A `LogWriter` whose appends may fail, with none, some or all of the entries in the log."""
+    """A `BulkWriter` whose appends may fail, with none, some or all of the entries in the log."""
 
     def __init__(self, log: MemoryLog, line: Line) -> None:
         self._log, self._line = log, line
@@ -94,6 +94,9 @@ class Writer:
             raise LogUnavailable(f"{topic}: of {len(entries)} entries {landed} landed, which is not known")
         return done
 
+    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
+        await self.append(topic, entries)
+
     async def partitions(self, topic: str) -> int:
         await self._line.way()
         return self._log.partitions(topic)
@@ -104,7 +107,7 @@ class Reader(MemoryGroupReader):
 
     line: Line
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:
         await self.line.gate()
         found = await super().fetch(timeout, limit)
         await self.line.way()

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
-from shared.ports.log import LogUnavailable, RebalanceHandler, Record
+from shared.ports.log import Batch, LogUnavailable, RebalanceHandler, Record
 
 STOP_S: Final = 2
 
@@ -87,12 +87,12 @@ class KafkaGroupReader:
             raise LogUnavailable(f"group {self._group}: not started")
         return self._consumer
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:
         try:
-            batches = await self._running.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
+            found = await self._running.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
         except KafkaError as wrong:
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
-        return [_record(message) for batch in batches.values() for message in batch]
+        return [Batch.of([_record(message) for message in messages]) for messages in found.values() if messages]
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         with contextlib.suppress(IllegalStateError):  # not assigned any more

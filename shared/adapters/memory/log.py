@@ -7,7 +7,7 @@ Rebalances are eager and at once: every member is told what it loses, then every
 import asyncio
 from collections.abc import Callable, Sequence
 
-from shared.ports.log import Appended, Entry, LogUnavailable, RebalanceHandler, Record, RecordTooLarge
+from shared.ports.log import Appended, Batch, Entry, LogUnavailable, RebalanceHandler, Record, RecordTooLarge
 from shared.ports.time import TimeSource
 from shared.wire.topics import partition_of
 
@@ -137,6 +137,9 @@ class MemoryWriter:
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
         return self._log.append(topic, entries)
 
+    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
+        await self.append(topic, entries)
+
     async def partitions(self, topic: str) -> int:
         return self._log.partitions(topic)
 
@@ -178,24 +181,25 @@ class MemoryGroupReader:
         if self._on_assigned is not None:
             await self._on_assigned(share)
 
-    async def fetch(self, timeout: float, limit: int) -> list[Record]:  # the port's signature
+    async def fetch(self, timeout: float, limit: int) -> list[Batch]:  # the port's signature
         found = self._take(limit)
         if not found:
             await self._log.wait(timeout)
             found = self._take(limit)
         return found
 
-    def _take(self, limit: int) -> list[Record]:
+    def _take(self, limit: int) -> list[Batch]:
         self._log.check()
-        taken: list[Record] = []
+        taken: list[Batch] = []
         for place, position in list(self._positions.items()):
-            records = self._log.records(*place)[position : position + limit - len(taken)]
+            records = self._log.records(*place)[position : position + limit]
             if records:
                 # read places go to the end, so that a full one does not starve the others
                 del self._positions[place]
                 self._positions[place] = position + len(records)
-                taken.extend(records)
-            if len(taken) >= limit:
+                taken.append(Batch.of(records))
+                limit -= len(records)
+            if not limit:
                 break
         return taken
 
