@@ -57,7 +57,8 @@ def standing_agreements(settings: Settings) -> list[tuple[str, Bundle]]:
 
 def layout() -> str:
     """Names the code that a state is written by."""
-    sources = sorted(Path(shared.sla.__file__).parent.glob("*.py"))
+    home = Path(shared.sla.__file__).parent
+    sources = sorted([*home.glob("*.py"), *home.glob("native/src/*.rs")])
     return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

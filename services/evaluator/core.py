@@ -1,24 +1,27 @@
 """One partition: records in, verdicts and quarantined records out. Pure; the pipeline reads, appends and ticks around it."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from bisect import bisect_left
+from collections.abc import Generator, Iterator, Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from shared.ports.log import Entry, Record
+from shared.ports.log import Batch, Entry, Record
 from shared.ports.quarantine import quarantine_entry
 from shared.sla import keeping
 from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Said
+from shared.sla.swift import Stretch
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Pulse, Tick
 from shared.wire.topics import CONTROL_HEADER, partition_of
 
 SLICE_RECORDS: Final = 500
+SWIFT: Final = 16  # records that the swift path folds in the time of one at length
 SLICE_TIMERS: Final = 1_000
 EVIDENCE_MAX: Final = 100  # ids that a verdict too large for the log keeps
 READER: Final = "evaluator"
@@ -30,11 +33,20 @@ class WouldFoldDifferently(Exception):
     """This evaluator would reach other verdicts than the log's: going on is refused. The message says why, and what to do."""
 
 
-class Output(NamedTuple):
-    """What folding records gave."""
+class Output:
+    """What folding a slice of records gave. `weight`: how much work that was, in records folded at length."""
 
-    statements: list[Said]
-    quarantined: list[Entry]
+    __slots__ = ("quarantined", "statements", "weight")
+
+    def __init__(self) -> None:
+        self.statements: list[Said] = []
+        self.quarantined: list[Entry] = []
+        self.weight = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to emit it."""
+        return self.weight >= SLICE_RECORDS
 
 
 class Partition:
@@ -46,7 +58,7 @@ class Partition:
         """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `partitions`: how many there are."""
         self.number, self.clock = number, clock
         owns = None if partitions is None else lambda vendor: partition_of(vendor.encode(), partitions) == number
-        self.engine = Engine(clock, max_skew=max_skew, owns=owns)
+        self.engine = Engine(clock, max_skew=max_skew, owns=owns, form_of=verdicts.swift_form)
         for activation_id, bundle in bundles:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0
@@ -57,34 +69,70 @@ class Partition:
         """The engine's state, for a checkpoint."""
         return keeping.blocks(self.engine)
 
-    def fold(self, records: Sequence[Record]) -> Iterator[Output]:
+    def fold(self, batch: Batch) -> Iterator[Output]:
         """Fold records in order, in slices of bounded work; those folded already are passed over. Raises WouldFoldDifferently.
 
         The state is at rest between slices. What a slice gave is to be emitted, however many are taken.
         """
-        output, folded, in_log_mode = Output([], []), 0, self.clock == "log"
-        for record in records:
-            if record.offset < self.next_offset:
-                continue
-            content = self._read(record, output)
-            arrival = self._arrival(content, record) if in_log_mode else record.timestamp
-            more = self._is_waited_for(content, arrival)  # by a timer: seldom
-            while more:
-                said, more = self._fire(content, arrival)
-                output.statements.extend(said)
-                if more:
-                    yield output
-                    output, folded = Output([], []), 0
-            if content.__class__ is Evidence:
-                self._take(content, record, arrival, output)
-            elif content is not None:
-                output.statements.extend(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
-            self.next_offset, self.arrival = record.offset + 1, arrival
-            folded += 1
-            if folded == SLICE_RECORDS:
-                yield output
-                output, folded = Output([], []), 0
+        output, at = Output(), bisect_left(batch.offsets, self.next_offset)
+        while at < len(batch):
+            end = self._swift_until(batch, at)
+            if end > at:
+                output = yield from self._fold_swiftly(batch, at, end, output)
+                at = end
+            else:
+                output = yield from self._fold_at_length(batch[at], output)
+                at += 1
         yield output
+
+    def _swift_until(self, batch: Batch, at: int) -> int:
+        """Up to where records from `at` on may go the swift path: before the next control record, or the next leap of broker time."""
+        if self.engine.swift is None:
+            return at
+        end = min((position for position in batch.headers if position >= at), default=len(batch))
+        return end if self.clock == "event" else at + self.broker_time.plain(batch.timestamps[at:end])
+
+    def _fold_swiftly(self, batch: Batch, at: int, end: int, output: Output) -> Generator[Output, None, Output]:
+        """Fold the records from `at` to before `end`, by the swift path where it can; the slice that is left."""
+        stretch, done = Stretch(batch.values[at:end], batch.timestamps[at:end]), 0
+        while at + done < end:
+            count, said, is_stuck = self.engine.fold_swiftly(stretch, done)
+            done += count
+            output.statements.extend(said)
+            output.weight += 1 + count // SWIFT
+            if count:
+                self.next_offset, self.arrival = batch.offsets[at + done - 1] + 1, batch.timestamps[at + done - 1]
+                if self.clock == "log":
+                    self.broker_time.pass_over(self.arrival)
+            if is_stuck:
+                output = yield from self._fold_at_length(batch[at + done], output)
+                done += 1
+            elif output.is_full:
+                yield output
+                output = Output()
+        return output
+
+    def _fold_at_length(self, record: Record, output: Output) -> Generator[Output, None, Output]:
+        """Fold a record, after the timers that it makes fire; the slice that is left."""
+        content = self._read(record, output)
+        arrival = self._arrival(content, record) if self.clock == "log" else record.timestamp
+        more = self._is_waited_for(content, arrival)  # by a timer: seldom
+        while more:
+            said, more = self._fire(content, arrival)
+            output.statements.extend(said)
+            if more:
+                yield output
+                output = Output()
+        if content.__class__ is Evidence:
+            self._take(content, record, arrival, output)
+        elif content is not None:
+            output.statements.extend(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
+        self.next_offset, self.arrival = record.offset + 1, arrival
+        output.weight += 1
+        if output.is_full:
+            yield output
+            return Output()
+        return output
 
     def _read(self, record: Record, output: Output) -> Evidence | controls.Control | None:
         """What a record holds; None if that cannot be read, which is then quarantined."""

@@ -10,6 +10,8 @@ What is believed of an arrival is a function of the log: of the arrivals before 
 held, time goes on from where it was by what passes between arrivals: timers neither fire early nor hang.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from shared.sla.instants import MINUTE
@@ -31,6 +33,19 @@ class BrokerTime:
         self.held = self._held_at(arrival, reading)
         self.arrival = arrival
         return arrival - self.held
+
+    def plain(self, arrivals: Sequence[int]) -> int:
+        """How many of the arrivals that come next are believed as they are, whatever their records hold."""
+        if self.held or self.arrival is None or not arrivals:
+            return 0
+        if max(*arrivals, self.arrival) - min(*arrivals, self.arrival) <= LEAP_MAX:
+            return len(arrivals)
+        steps = pairwise((self.arrival, *arrivals))
+        return next((number for number, (before, after) in enumerate(steps) if abs(after - before) > LEAP_MAX), len(arrivals))
+
+    def pass_over(self, arrival: int) -> None:
+        """Believe an arrival, and all before it that `plain` told of."""
+        self.arrival = arrival
 
     def expect(self, arrival: int, reading: int | None = None) -> int:
         """What would be believed of that arrival if it came next."""

@@ -22,7 +22,7 @@ from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
 from shared.sla.rules import DeadlineRules, calendars_of
 from shared.sla.statements import Said, Statement
-from shared.sla.swift import Batch, FormOf, PackedCase, Swift, is_built
+from shared.sla.swift import FormOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
 from shared.sla.timers import SPARSE, Fired, Timers
 
@@ -435,7 +435,7 @@ class Engine:
                 continue  # as with most records
             for some in self._firing(lane, until):
                 said += some
-                limit -= 1
+                limit -= max(len(some), 1)
                 if limit <= 0:
                     return said, True
         return said, False
@@ -491,13 +491,13 @@ class Engine:
 
     # -- the swift path ------------------------------------------------------------------------------------------
 
-    def fold_swiftly(self, batch: Batch, first: int) -> tuple[int, Sequence[Said], bool]:
+    def fold_swiftly(self, stretch: Stretch, first: int) -> tuple[int, Sequence[Said], bool]:
         """Fold records from `first` on by the swift path: how many, what is stated, and whether the next one is for `take`.
 
         Where neither all are folded nor the next one is for `take`, it is to be called again.
         """
         assert self.swift is not None
-        count, written, is_stuck, waits = self.swift.fold(batch, first)
+        count, written, is_stuck, waits = self.swift.fold(stretch, first)
         self._rise(self.swift.rising())
         if self.swift.has_leavers:
             self._take_leave()

@@ -119,7 +119,7 @@ class SwiftFailed(Exception):
     """The native code has failed: its state is not to be trusted any more."""
 
 
-class Batch:
+class Stretch:
     """Records of one partition, in order, as the native code takes them."""
 
     __slots__ = ("_arrivals", "_lengths", "_values", "count")
@@ -315,14 +315,14 @@ class Swift:
 
     # -- records and time ----------------------------------------------------------------------------------------
 
-    def fold(self, batch: Batch, first: int) -> "Folded":
+    def fold(self, stretch: Stretch, first: int) -> "Folded":
         """Fold records from `first` on."""
         if self.stale:
             self.tell_lanes()
             self.tell_calendars()
         folded = self._folded
-        lengths, arrivals = batch._lengths, batch._arrivals
-        done = self._library.swift_fold(self._handle, batch._values, lengths, arrivals, first, batch.count, ctypes.byref(folded))
+        lengths, arrivals = stretch._lengths, stretch._arrivals
+        done = self._library.swift_fold(self._handle, stretch._values, lengths, arrivals, first, stretch.count, ctypes.byref(folded))
         self._check(done)
         waits = (self.lanes[folded.lane], folded.until) if folded.why == _WHY_TIME else None
         return Folded(folded.count, self._said(), folded.why == _WHY_PYTHON, waits)

@@ -13,7 +13,7 @@ from shared.sla import keeping
 from shared.sla.engine import ClockMode, Engine
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND, format_instant, parse_instant
 from shared.sla.statements import Said
-from shared.sla.swift import Batch, is_built
+from shared.sla.swift import Stretch, is_built
 from shared.sla.terms import Bundle
 from shared.wire.events import NotAnEvent, decode
 from shared.wire.reports import case_line
@@ -70,7 +70,7 @@ class _Runner:
             for _, arrival, value in records:
                 self._take(value, arrival)
             return
-        batch, at = Batch([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
+        batch, at = Stretch([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
         while at < batch.count:
             count, said, is_stuck = self.engine.fold_swiftly(batch, at)
             self.said += _bytes(said)

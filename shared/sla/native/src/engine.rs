@@ -18,7 +18,7 @@ use crate::verdict::{self, Kind, Said};
 
 const PYTHONS: u32 = u32::MAX; // in place of a case: Python has it
 const OUT_MAX: usize = 1 << 20; // bytes said before Python gets its turn
-const FIRED_MAX: usize = 2_000; // likewise, timers
+const FIRED_MAX: usize = 500; // likewise, timers
 const LEAVERS_MAX: usize = 64; // cases looked at beside a record, to see whether they leave
 const PULSE_LATE: Ms = 15_000;
 
