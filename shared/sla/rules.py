@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from shared.sla.calendars import Calendar, Zone, civil_days_later
 from shared.sla.conditions import compile_condition, compile_path, equality
 from shared.sla.evidence import Evidence
-from shared.sla.instants import BadInstant, parse_instant
+from shared.sla.instants import FOREVER, BadInstant, instant_or, parse_instant
 from shared.sla.terms import Agreement, Bundle, Deadline, Objective, Target, Trigger, Warn
 
 Data = dict[str, Any]
@@ -185,7 +185,7 @@ class CompiledWarn:
     def threshold(self, target: int) -> int:
         """How much of the target is used when it warns; not positive where it cannot."""
         if self.share is not None:
-            return int(self.share * target)
+            return self.share.numerator * target // self.share.denominator
         return target - (self.lead or 0)
 
 
@@ -195,6 +195,7 @@ class DeadlineRules:
     def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar], unknown: Unknown) -> None:
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.severity = agreement.version, agreement.grace, objective.severity
+        self.reads_case = True
         self.calendar = calendars[objective.calendar]
         self.next_open = objective.boundary == "next_open"
         zone = calendars["24x7"].zone
@@ -280,6 +281,11 @@ class Ruling(Protocol):
     def types(self) -> frozenset[str]:
         """The types of the events that it speaks of: all others do nothing by themselves, but tell more of their case."""
 
+    @property
+    def reads_case(self) -> bool:
+        """Whether the case's merged data matter, and so the order of its evidence."""
+        ...
+
 
 class ObjectiveRules(Generic[AnyKind]):
     """What the rules of all kinds but deadlines share."""
@@ -288,6 +294,7 @@ class ObjectiveRules(Generic[AnyKind]):
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
         self.types = frozenset[str]()
+        self.reads_case = True
         self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
         self.when: Question | None = None if objective.when is None else question(objective.when, unknown)
 
@@ -335,7 +342,9 @@ class Editions(Generic[R]):
 
     def __init__(self) -> None:
         self._editions: list[Edition[R]] = []
+        self._rulings: list[tuple[int, int, Edition[R]]] = []  # (from, to) of windows that a version rules; the highest comes first
         self.types = frozenset[str]()  # of the events that any version speaks of
+        self.reads_case = False  # whether any version does
         self.moves: list[Move[R]] = []  # in order of time
         self.size = 0  # counts up with every addition
         self.unknown = Unknown()  # over all versions
@@ -348,7 +357,9 @@ class Editions(Generic[R]):
         kept = [e for e in self._editions if e.rules.version != agreement.version or e.ordinal < ordinal]
         added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
         self._editions = sorted([*kept, added], key=lambda edition: edition.rules.version)
+        self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in reversed(self._editions)]
         self.types |= rules.types
+        self.reads_case = any(e.rules.reads_case for e in self._editions)
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self.size += 1
@@ -371,9 +382,8 @@ class Editions(Generic[R]):
 
     def ruling(self, instant: int, vendor: str, service: str) -> R | None:
         """The highest version that rules windows which begin at an instant; None too if that one is for others."""
-        for edition in reversed(self._editions):
-            start = self.begins(edition)
-            if (start is None or start <= instant) and (edition.effective_to is None or instant < edition.effective_to):
+        for start, end, edition in self._rulings:
+            if start <= instant < end:
                 return edition.rules if edition.concerns(vendor, service) else None
         return None
 
