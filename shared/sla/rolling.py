@@ -66,12 +66,14 @@ class RollingBook(LevelBook):
 
     def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
         said: list[Statement] = []
-        window = None if self._looked is None else self._window(self._looked)
+        looked = self._looked
+        is_late = looked is not None and any(start < looked for start, _ in touched)
+        window = self._window(looked) if is_late and looked is not None else None
         if window is not None and any(start < window.end and end > window.start for start, end in touched):
             said = self._turn(window, self._measure(window), evidence, now)
         span = self.timetable.at(min((start for start, _ in touched), default=now.log_time))
         if span is not None:
-            edge = span.end if self._looked is None else max(span.end, self._after(self._looked))
+            edge = span.end if looked is None or span.end > looked else self._after(looked)
             self._wait_for(edge, span.rules, now, schedule)
         return said
 
