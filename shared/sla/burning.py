@@ -57,8 +57,12 @@ class Buckets:
     def share(self, start: int, end: int) -> Share:
         """Of the buckets of [start, end), both on the grid."""
         first, last = bisect_left(self._numbers, start // self._step), bisect_left(self._numbers, end // self._step)
-        found = [self._counts[self._numbers[i]] for i in range(first, last)]
-        return sum(entry[0] for entry in found), sum(entry[1] for entry in found)
+        bad = total = 0
+        for number in self._numbers[first:last]:
+            counted = self._counts[number]
+            bad += counted[0]
+            total += counted[1]
+        return bad, total
 
 
 class Onset(NamedTuple):

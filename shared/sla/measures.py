@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
-from math import ceil, frexp, isfinite
+from math import frexp, isfinite
 from typing import Any, Final, NamedTuple, Protocol
 
 from shared.sla.terms import Bound
@@ -69,6 +69,11 @@ def number_of(value: Any) -> Number | None:
     return None if isinstance(value, int) and value.bit_length() > _BITS_MAX else value
 
 
+def exactly(value: Number) -> Fraction:
+    """A number as a level's value is; what Fraction itself makes of a Decimal, sooner."""
+    return Fraction(*value.as_integer_ratio())
+
+
 class Tally(Protocol):
     """The marks of one window or bucket."""
 
@@ -121,11 +126,11 @@ class Sums:
         self._total = 0
 
     def add(self, mark: Number) -> None:
-        self._sum += mark if isinstance(mark, int) else Fraction(mark)
+        self._sum += mark if isinstance(mark, int) else exactly(mark)
         self._total += 1
 
     def remove(self, mark: Number) -> None:
-        self._sum -= mark if isinstance(mark, int) else Fraction(mark)
+        self._sum -= mark if isinstance(mark, int) else exactly(mark)
         self._total -= 1
 
     def absorb(self, *others: "Sums") -> None:
@@ -181,7 +186,7 @@ class Extremes:
             return Measured(None, 0, None, 0)
         if self._best is None:
             self._best = self._find(self._counts)
-        return Measured(None, self._total, Fraction(self._best), self._total)
+        return Measured(None, self._total, exactly(self._best), self._total)
 
 
 class Percentile:
@@ -228,9 +233,9 @@ class Percentile:
         total = len(self._values) if self._sketch is None else self._sketch.total()
         if not total:
             return Measured(None, 0, None, 0)
-        rank = max(ceil(self._wanted * total), 1)
+        rank = max(-(-self._wanted.numerator * total // self._wanted.denominator), 1)
         if self._sketch is None:
-            return Measured(None, total, Fraction(self._values[rank - 1]), total)
+            return Measured(None, total, exactly(self._values[rank - 1]), total)
         for bucket in sorted(self._sketch):
             rank -= self._sketch[bucket]
             if rank <= 0:

@@ -226,7 +226,7 @@ class MarkMeter:
         forecast = value
         if rules.grows:
             elapsed = min(max(log_time - start, 1), end - start)
-            forecast = value * (end - start) / elapsed
+            forecast = Fraction(value.numerator * (end - start), value.denominator * elapsed)
             if goal.wants_more and goal.value > 0 and goal.is_met(forecast):
                 look_again = start + int(value * (end - start) / goal.value) + 1  # from then on it has grown too little
         is_lost = rules.is_lost_by_missing and not goal.is_met(value)

@@ -120,6 +120,9 @@ def step(clock: PlainClock, act: Act | None, event: Evidence, events: list[Evide
     `event` is the last of `events`, the case's evidence; `arrival`: of its record, None in event mode.
     """
     state, rules = clock.state, clock.rules
+    if act is UNFOLD and event.type in rules.asked:
+        trigger, fired = rules.asked[event.type]
+        act = fired if trigger.fires(event, event.data if trigger.when is None else merged(events)) else None
     if state is MET or state is CLOSED:
         return act is not UNFOLD  # a start, pause, resume or stop after the stop: ignored
     if rules.when is not None and rules.when(event, merged(events)) is False:

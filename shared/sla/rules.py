@@ -216,13 +216,19 @@ class DeadlineRules:
             for event_type in trigger.on:
                 self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
         self.types = frozenset(self.roles)
-        self.acts = {event_type: self._act(does) for event_type, does in self.roles.items()}
+        self.acts: dict[str, Act] = {}
+        self.asked: dict[str, tuple[CompiledTrigger, Act]] = {}  # of those that say UNFOLD: what is asked, and the act where it holds
+        for event_type, does in self.roles.items():
+            first, act = does[0][1], self._act(does)
+            asks = first.when is not None or first.by is not None
+            self.acts[event_type] = Act.UNFOLD if asks else act
+            if asks and act is not Act.UNFOLD:
+                self.asked[event_type] = first, act
 
     def _act(self, does: tuple[tuple[Role, CompiledTrigger], ...]) -> Act:
-        """What an event that does this does to a plain clock."""
-        (role, trigger), o = does[0], self.objective
-        asks = trigger.when is not None or trigger.by is not None
-        beyond = asks or (role is Role.PAUSE and o.pause.at_most is not None) or (role is Role.STOP and o.stop.take == "last")
+        """What an event that does this does to a plain clock, if its trigger fires."""
+        role, o = does[0][0], self.objective
+        beyond = (role is Role.PAUSE and o.pause.at_most is not None) or (role is Role.STOP and o.stop.take == "last")
         return Act.UNFOLD if len(does) > 1 or beyond else _PLAIN.get(role, Act.UNFOLD)
 
     def rank(self, event: Evidence) -> Role:
@@ -345,6 +351,7 @@ class Editions(Generic[R]):
         self._rulings: list[tuple[int, int, Edition[R]]] = []  # (from, to) of windows that a version rules; the highest comes first
         self.types = frozenset[str]()  # of the events that any version speaks of
         self.reads_case = False  # whether any version does
+        self._first_known = FOREVER  # the lowest ordinal of any
         self.moves: list[Move[R]] = []  # in order of time
         self.size = 0  # counts up with every addition
         self.unknown = Unknown()  # over all versions
@@ -360,6 +367,7 @@ class Editions(Generic[R]):
         self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in reversed(self._editions)]
         self.types |= rules.types
         self.reads_case = any(e.rules.reads_case for e in self._editions)
+        self._first_known = min(e.ordinal for e in self._editions)
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self.size += 1
@@ -389,7 +397,7 @@ class Editions(Generic[R]):
 
     def knows(self, known: int) -> bool:
         """Whether any version was known to what was folded when activation `known` was the last."""
-        return any(edition.ordinal <= known for edition in self._editions)
+        return self._first_known <= known
 
     def newest_edition(self) -> Edition[R]:
         """The highest version, and from when on it is known."""
