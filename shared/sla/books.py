@@ -215,13 +215,12 @@ class ClockBook:
         Only what is said of a breach is reviewed: that is what back-dating could erase.
         """
         since = event.time if superseded is None else min(event.time, superseded.time)
-        cycles = {cycle.instance: cycle for cycle in self.fold.cycles}
         for instance, stated in self.stated.items():
             if (stated.state is None and stated.closing is None) or since > stated.decided_at:
                 continue
             if since == stated.decided_at and superseded is None:  # what is superseded was part of what it decided
                 continue
-            cycle = cycles.get(instance)
+            cycle = self._cycle(instance)
             corrects_breach = stated.state is not None and self._corrects(cycle, stated, now)
             if not corrects_breach and (stated.closing is None or stated.closing == _closing(cycle)):
                 continue
@@ -245,13 +244,16 @@ class ClockBook:
             return not cycle.is_late or cycle.due != stated.due
         return (cycle.due, cycle.stopped, cycle.is_late) != (stated.due, stated.stopped, True)
 
+    def _cycle(self, instance: tuple[str, ...]) -> Cycle | None:
+        return next((cycle for cycle in self.fold.cycles if cycle.instance == instance), None)
+
     # -- timers --------------------------------------------------------------------------------------------------
 
     def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
         """A timer has fired; one that no longer holds does nothing."""
         instance = timer.key[5:]
         stated = self.stated.get(instance)
-        cycle = next((c for c in self.fold.cycles if c.instance == instance), None)
+        cycle = self._cycle(instance)
         if stated is None:
             return []
         if timer.what == "move":

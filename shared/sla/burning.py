@@ -26,10 +26,10 @@ def step_of(pair: BurnPair) -> int:
     return max(pair.short // ROLLING_PARTS, SECOND)
 
 
-def burns(share: Share, pair: BurnPair, budget: Fraction, min_events: int = 1) -> bool:
-    """Whether a window's share of bad ones exceeds the pair's factor times the budget, with events enough to tell."""
+def burns(share: Share, limit: Fraction, min_events: int = 1) -> bool:
+    """Whether a window's share of bad ones exceeds a limit, with events enough to tell."""
     bad, total = share
-    return total >= max(min_events, 1) and bad > Fraction(pair.factor) * budget * total
+    return total >= max(min_events, 1) and bad * limit.denominator > limit.numerator * total
 
 
 class Buckets:
@@ -57,8 +57,12 @@ class Buckets:
     def share(self, start: int, end: int) -> Share:
         """Of the buckets of [start, end), both on the grid."""
         first, last = bisect_left(self._numbers, start // self._step), bisect_left(self._numbers, end // self._step)
-        found = [self._counts[self._numbers[i]] for i in range(first, last)]
-        return sum(entry[0] for entry in found), sum(entry[1] for entry in found)
+        bad = total = 0
+        for number in self._numbers[first:last]:
+            counted = self._counts[number]
+            bad += counted[0]
+            total += counted[1]
+        return bad, total
 
 
 class Onset(NamedTuple):
@@ -118,17 +122,20 @@ class BurnWatch:
         """
         if number >= len(rules.burn) or self._waiting.get(rules.burn[number]) != edge:
             return None, None
-        pair = rules.burn[number]
+        pair, limit = rules.burn[number], rules.limits[number]
         del self._waiting[pair]
         self._looked[pair] = edge
         if count is None:
-            buckets = self._buckets.get(pair) or Buckets(pair)
-            short, long = buckets.share(edge - pair.short, edge), buckets.share(edge - pair.long, edge)
-            enough = rules.objective.min_events
+            buckets, enough = self._buckets.get(pair) or Buckets(pair), rules.objective.min_events
+            share = buckets.share
         else:
-            short, long = count(edge - pair.short, edge, rules), count(edge - pair.long, edge, rules)
             enough = 1
-        burning = burns(short, pair, rules.budget) and burns(long, pair, rules.budget, enough)
+
+            def share(start: int, end: int) -> Share:
+                return count(start, end, rules)
+
+        short = share(edge - pair.short, edge)
+        burning = burns(short, limit) and burns(share(edge - pair.long, edge), limit, enough)
         onset = Onset(pair, edge) if burning and pair not in self._burning else None
         (self._burning.add if burning else self._burning.discard)(pair)
         if not short[0]:

@@ -46,6 +46,12 @@ class Zone:
             return instant
         raise AssertionError("the last offset has no end")
 
+    def steady(self, instant: int, margin: int) -> tuple[int, int, int]:
+        """(from, to, offset): the instants under the same offset as this one that lie no nearer than `margin` to a change of clocks."""
+        i, last = self._index(instant), len(self._instants) - 1
+        start = self._instants[i] + margin if i else -FOREVER
+        return start, self._instants[i + 1] - margin if i < last else FOREVER, self._offsets[i]
+
     def is_steady(self, start: int, end: int) -> bool:
         """Whether no change of clocks lies between two instants."""
         return self._index(start) == self._index(end)

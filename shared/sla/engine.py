@@ -113,8 +113,11 @@ class Desk:
         "lane",
         "last_gone",
         "marks",
+        "moved_by",
         "over_cases",
         "promises",
+        "reached",
+        "readers",
         "rulings",
         "service",
         "vendor",
@@ -135,12 +138,21 @@ class Desk:
         self.rulings: tuple[tuple[DeadlineRules | None, int, int], ...] = ()  # of each: rules of plain clocks that start in [from, to)
         self.watched: tuple[bool, ...] = ()  # of each: whether a ratio counts its outcomes
         self.over_cases: tuple[Promise, ...] = ()
+        self.readers: tuple[Promise, ...] = ()  # of these: events of any type may matter, as they tell more of their case
+        self.moved_by: dict[str, tuple[Promise, ...]] = {}  # type -> those that speak of it, and the readers
+        self.reached = _NOTHING  # an event whose time lies in this span matters to no book by its time alone
 
     def concern(self, promises: Iterable[Promise], watchers: Iterable[tuple[str, str]], *, with_plain: bool) -> None:
         """Take up the promises that concern it; cases keep their books."""
         mine = [promise for promise in promises if promise.concerns(self.vendor, self.service)]
         before, self.promises = self.promises, tuple(promise for promise in mine if promise.is_of_cases)
         self.over_cases = tuple(promise for promise in mine if not promise.is_of_cases)
+        self.readers = tuple(promise for promise in self.over_cases if promise.editions.reads_case)
+        self.moved_by = {
+            event_type: tuple(p for p in self.over_cases if event_type in p.editions.types or p in self.readers)
+            for event_type in frozenset[str]().union(*(promise.editions.types for promise in self.over_cases))
+        }
+        self.reached = _NOTHING
         self.rulings = tuple(promise.plain_ruling(self.vendor, self.service) if with_plain else _NEVER_PLAIN for promise in self.promises)
         self.watched = tuple((promise.agreement, promise.name) in watchers for promise in self.promises)
         self.horizon = max((edition.agreement.horizon for promise in mine for edition in promise.editions), default=HORIZON)
@@ -156,6 +168,18 @@ class Desk:
     def keeps(self, promises: Iterable[Promise]) -> bool:
         """Whether, with these promises in the books, it would keep cases by the same ones."""
         return self.promises == tuple(p for p in promises if p.is_of_cases and p.concerns(self.vendor, self.service))
+
+    def moves(self, event: Evidence) -> list[Promise]:
+        """The promises over all cases to which an event may matter whose time matters to none."""
+        type_, case, books = event.type, event.case, self.books
+        may = self.moved_by.get(type_, self.readers)
+        return [promise for promise in may if type_ in promise.editions.types or books[promise.key].follows(case)]
+
+    def look_how_far(self) -> None:
+        """All books over all cases were told of an event: what they have reached, and the first event, bound what they are told of next."""
+        spans = [self.books[promise.key].reached for promise in self.over_cases]
+        first = FOREVER if self.first is None else self.first
+        self.reached = max(first, *(start for start, _ in spans)), min(end for _, end in spans)
 
     def blank_books(self, name: str) -> list[CaseBook | PlainClock | None]:
         """Those of a case that begins: clocks that it had before it left are over."""
@@ -192,6 +216,7 @@ class Desk:
 
 
 _NEVER_PLAIN: Final = (None, FOREVER, FOREVER)
+_NOTHING: Final = (FOREVER, -FOREVER)
 
 
 class Enacted(NamedTuple):
@@ -395,17 +420,16 @@ class Engine:
             assert isinstance(clock, ClockBook)
             said = clock.fire(timer, now, lane.timers.arm)
             return said + self._pass_on(clock, lane, now)
-        if timer not in plain.timers(clock, promise, case.events, timer.call_at, timer.call_at + 1):
+        if not plain.waits_for(clock, timer, promise, case.events):
             return []
         if timer.what == "final":
             said = [plain.final(clock, promise, case.events, timer.instant, now.decided_at)]
-        elif timer.what == "due" and not clock.rules.warnings:
+        elif timer.what == "due":
             clock.state = plain.BREACHED
             said = [plain.opened(clock, promise, case.events, now.decided_at)]
-            lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)  # it looks at when it was decided
+            lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)  # it may be near: then the clock is asked at once
         else:
-            book = self._unfold(case, place)
-            return book.fire(timer, now, lane.timers.arm) + self._pass_on(book, lane, now)
+            return plain.warn(clock, promise, case.events, timer, now.log_time)
         return said + self._tell_watchers(case, place, clock, now) if case.desk.watched[place] else said
 
     def _now(self, lane: Lane) -> Moment:
@@ -1040,12 +1064,22 @@ class Engine:
     ) -> list[Statement]:
         """Fold evidence into the books of its (vendor, service); where it supersedes other evidence, of that one's."""
         desk = case.desk
-        lane = desk.lane
+        if superseded is None and desk.reached[0] <= event.time < desk.reached[1]:
+            return self._tell_books(event, case, desk.moves(event), now, None)
         if superseded is not None and superseded.time == desk.first:
             first = min((e.time for other in desk.cases.values() for e in other.events), default=FOREVER)
             desk.first = None if first == desk.first_gone == FOREVER else min(first, desk.first_gone)
         if case.events and case.events[-1] is event and (desk.first is None or event.time < desk.first):
             desk.first = event.time
+        said = self._tell_books(event, case, promises, now, superseded)
+        desk.look_how_far()
+        return said
+
+    def _tell_books(
+        self, event: Evidence, case: Case, promises: Iterable[Promise], now: Moment, superseded: Evidence | None
+    ) -> list[Statement]:
+        desk = case.desk
+        lane = desk.lane
         first = FOREVER if desk.first is None else desk.first
         said: list[Statement] = []
         for promise in promises:

@@ -10,7 +10,6 @@ So a slot after a breached one needs a second beat; no other slot decides about 
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 from shared.sla.books import CaseLine, Moment, Outcome, Schedule, Timer
@@ -18,10 +17,11 @@ from shared.sla.breaches import BreachState, Place, Standing
 from shared.sla.calendars import Calendar
 from shared.sla.clocks import View
 from shared.sla.evidence import Evidence
-from shared.sla.instants import format_instant
+from shared.sla.instants import FOREVER, format_instant
+from shared.sla.intervals import Interval
 from shared.sla.level_rules import Story, read_next
 from shared.sla.recurring import Dues
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Unknown, in_order
+from shared.sla.rules import NO_ROLE, CompiledTrigger, CompiledWarn, Data, ObjectiveRules, Unknown, in_order
 from shared.sla.statements import Statement
 from shared.sla.terms import Agreement, Heartbeat
 from shared.sla.windows import Span, Timetable
@@ -34,6 +34,7 @@ class HeartbeatRules(ObjectiveRules[Heartbeat]):
         super().__init__(agreement, objective, calendars, unknown)
         self._on, self.types = CompiledTrigger(objective.on, unknown), frozenset(objective.on.on)
         self.grid = Dues(agreement, objective, self.calendar, self.zone)
+        self.warnings = tuple(CompiledWarn(warn) for warn in objective.warn_at)
         self.reads_case = self.when is not None or objective.on.when is not None
 
     def is_beat(self, event: Evidence, data: Data) -> bool:
@@ -111,6 +112,13 @@ class HeartbeatBook:
                 touched |= self._reach(first, now, schedule)
         return self._settle(touched, now, schedule)
 
+    @property
+    def reached(self) -> Interval:
+        """The span for whose instants `_reach` does nothing."""
+        if self._since is None:
+            return FOREVER, FOREVER
+        return self._since, self._dues[-1] + 1 if self._dues else FOREVER
+
     def _floor(self) -> int:
         """Before the first activation nothing was promised."""
         return min((0 if e.activated is None else e.activated for e in self._timetable.editions), default=0)
@@ -159,8 +167,8 @@ class HeartbeatBook:
         insort(self._dues, due)
         self._wait("due", due, due, rules, now, schedule)
         total = rules.calendar.worked(span.start, due)
-        for warn in rules.objective.warn_at:
-            before = total - (warn.lead or 0) if warn.share is None else int(Fraction(warn.share) * total)
+        for warn in rules.warnings:
+            before = warn.threshold(total)
             mark = rules.calendar.advance(span.start, before) if 0 < before < total else None
             if mark is not None and mark + rules.grace >= now.log_time:
                 self._wait(warn.label, due, mark, rules, now, schedule)
@@ -212,6 +220,10 @@ class HeartbeatBook:
         """Whether it counts beats of cases that have left, which cannot be told again."""
         return self._has_let_go
 
+    def follows(self, case: str) -> bool:
+        """Whether it is to be told of all evidence of a case; of others it is told from the first of which the objective speaks."""
+        return case in self._stories
+
     def is_open(self, case: str) -> bool:
         """Slots are ended by time, or by any case's beat."""
         return False
@@ -228,7 +240,9 @@ class HeartbeatBook:
         return [e for e in (*self.kept, *events) if e.key not in self.excluded and e.case == case]
 
     def _fold(self, event: Evidence, events: Sequence[Evidence]) -> set[int]:
-        if any(edition.rules.reads_case for edition in self._timetable.editions):
+        if event.type not in self._timetable.editions.types and not self.follows(event.case):
+            return set()
+        if self._timetable.editions.reads_case:
             read = read_next(self._stories, event, events)
             if read is None:
                 return self._refold(event.case, events, event)

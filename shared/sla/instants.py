@@ -19,6 +19,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-])(\d\d):(\d\d))?\Z", re.ASCII)
 
 
+def instant_or(instant: int | None, otherwise: int) -> int:
+    """An instant where there is one: such as FOREVER for an end that is not set."""
+    return otherwise if instant is None else instant
+
+
 class BadInstant(ValueError):
     """A text that is not an RFC 3339 instant; the message says what is wrong."""
 

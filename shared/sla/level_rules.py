@@ -8,11 +8,16 @@ from typing import Final
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.measures import Goal, Measured, Number, number_of
-from shared.sla.rules import NO_ROLE, CompiledTrigger, Data, ObjectiveRules, Role, Unknown, finder, question
+from shared.sla.rules import NO_ROLE, CompiledTrigger, CompiledWarn, Data, ObjectiveRules, Role, Unknown, finder, question
 from shared.sla.terms import Aggregate, Agreement, Availability, BurnPair, EventsOf, Level, ObjectiveOf, Ratio
 from shared.sla.windows import grid_of
 
 ON_EMPTY: Final = {"met": "met", "no_data": "no_data", "breach": "breached"}
+
+
+def limit_of(pair: BurnPair, budget: Fraction) -> Fraction:
+    """The share of bad ones above which a window burns too fast."""
+    return Fraction(pair.factor) * budget
 
 
 class LevelRules(ObjectiveRules[Level]):
@@ -23,9 +28,13 @@ class LevelRules(ObjectiveRules[Level]):
         self.grid = grid_of(agreement, objective.window, self.zone)
         self.goal = Goal(objective.target)
         self.budget = 1 - self.goal.value
+        self.warnings = tuple(CompiledWarn(warn) for warn in objective.warn_at)
         self.burn: tuple[BurnPair, ...] = objective.burn_rate if isinstance(objective, Ratio | Availability) else ()
+        self.limits = tuple(limit_of(pair, self.budget) for pair in self.burn)
         self.of = objective.of.objective if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf) else None
         self.aggregate = objective.aggregate if isinstance(objective, Aggregate) else None
+        self.grows = self.aggregate in ("sum", "count")  # with the window, and so a forecast is in proportion
+        self.is_lost_by_missing = self._cannot_recover()
         events = objective.of if isinstance(objective, Ratio | Aggregate) and isinstance(objective.of, EventsOf) else None
         self._events = None if events is None else CompiledTrigger(events.events, unknown)
         self._counted = frozenset(() if events is None else events.events.on)
@@ -43,7 +52,12 @@ class LevelRules(ObjectiveRules[Level]):
                 self._add_role(role, excludes, CompiledTrigger(trigger, unknown), trigger.on)
         self.types = self._counted | self.roles.keys()
         self.reads_case = self.when is not None or bool(self.roles) or (events is not None and events.events.when is not None)
-        """Whether the case's merged data matter, and so the order of its evidence."""
+
+    def _cannot_recover(self) -> bool:
+        """Whether a level of marks that misses its goal misses it whatever marks are added."""
+        if self.aggregate is None:
+            return self.goal.op == ">=" and self.goal.value == 1  # one that is not good spoils it
+        return self.aggregate == ("min" if self.goal.wants_more else "max") or (self.aggregate == "count" and not self.goal.wants_more)
 
     def _add_role(self, role: Role, excludes: bool, trigger: CompiledTrigger, types: Sequence[str]) -> None:
         for event_type in types:

@@ -9,7 +9,6 @@ All instants and durations are milliseconds.
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +17,8 @@ from shared.sla.books import Moment, Outcome, Schedule, Timer
 from shared.sla.breaches import Place, Standing
 from shared.sla.burning import BurnWatch, Count
 from shared.sla.evidence import Evidence
-from shared.sla.instants import format_instant
+from shared.sla.instants import FOREVER, format_instant
+from shared.sla.intervals import Interval
 from shared.sla.level_rules import LevelRules
 from shared.sla.measures import Measured, as_number
 from shared.sla.meters import DowntimeMeter, Key, Mark, MarkMeter, Outlook, Touched
@@ -99,8 +99,8 @@ def risks_of(rules: LevelRules, outlook: Outlook) -> Iterator[tuple[str, str]]:
         yield "", "can_no_longer_be_met"
     elif outlook.forecast is not None and not rules.goal.is_met(outlook.forecast):
         yield "", "forecast"
-    for warn in rules.objective.warn_at:
-        by_share = warn.share is not None and outlook.used is not None and outlook.used >= Fraction(warn.share)
+    for warn in rules.warnings:
+        by_share = warn.share is not None and outlook.used is not None and outlook.used >= warn.share
         by_lead = warn.lead is not None and outlook.left is not None and outlook.left <= warn.lead
         if by_share or by_lead:
             yield warn.label, "budget_used"
@@ -204,6 +204,10 @@ class LevelBook(ABC):
         """Whether it counts evidence of cases that have left, which cannot be told again."""
         return self.meter.has_let_go or self.marks.has_let_go
 
+    def follows(self, case: str) -> bool:
+        """Whether it is to be told of all evidence of a case."""
+        return self.meter.follows(case)
+
     def is_open(self, case: str) -> bool:
         """Whether a case is down, or excluded, until its own evidence ends that."""
         return self.downtime is not None and self.downtime.is_open(case)
@@ -220,12 +224,10 @@ class LevelBook(ABC):
 
     # -- burn rates ----------------------------------------------------------------------------------------------
 
-    def _noticed(self, mark: Mark, sign: int) -> None:
-        span = self.timetable.at(mark.instant)
-        if span is not None and span.rules.burn:
-            self.burn.count(span.rules, mark.instant, mark.value is False, sign)
-            if mark.value is False:
-                self._bad.append((span.rules, mark.instant))
+    def _noticed(self, rules: LevelRules, mark: Mark, sign: int) -> None:
+        self.burn.count(rules, mark.instant, mark.value is False, sign)
+        if mark.value is False:
+            self._bad.append((rules, mark.instant))
 
     def _watch(self, touched: Touched, now: Moment, schedule: Schedule) -> list[Statement]:
         """Arm the timers of burn rates, where something bad has happened."""
@@ -313,6 +315,11 @@ class LevelBook(ABC):
 
     # -- what windows differ in ----------------------------------------------------------------------------------
 
+    @property
+    @abstractmethod
+    def reached(self) -> Interval:
+        """The span for whose instants `_reach` does nothing."""
+
     @abstractmethod
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         """An event of the (vendor, service) happened: there are windows up to then."""
@@ -383,6 +390,10 @@ class WindowBook(LevelBook):
                 said += [self._say(entry, kind, end, entry.measured, now, state="retracted") for kind in kinds]
         return said
 
+    @property
+    def reached(self) -> Interval:
+        return (self._starts[0], self._entries[self._starts[-1]].window.end) if self._starts else (FOREVER, FOREVER)
+
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         if not self._starts:
             self._open(self.timetable.following(instant), now, schedule)
@@ -411,14 +422,15 @@ class WindowBook(LevelBook):
 
     def _over(self, touched: Touched) -> list[_Entry]:
         """The windows that lie over some time, in order, each once."""
-        found: dict[int, _Entry] = {}
-        for start, end in touched:
-            first = max(bisect_right(self._starts, start) - 1, 0)
-            for i in range(first, bisect_left(self._starts, end)):
-                entry = self._entries[self._starts[i]]
-                if entry.window.end > start:
-                    found[entry.window.start] = entry
+        if len(touched) == 1:  # as most are
+            return self._between(*touched[0])
+        found = {entry.window.start: entry for interval in touched for entry in self._between(*interval)}
         return [found[start] for start in sorted(found)]
+
+    def _between(self, start: int, end: int) -> list[_Entry]:
+        starts, entries = self._starts, self._entries
+        some = starts[max(bisect_right(starts, start) - 1, 0) : bisect_left(starts, end)]
+        return [entry for at in some if (entry := entries[at]).window.end > start]
 
     def _is_needed(self, entry: _Entry) -> bool:
         return self.first is not None and entry.window.end > self.first
@@ -490,8 +502,8 @@ class WindowBook(LevelBook):
 
     def _risk(self, entry: _Entry, instant: int, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
         """Say that an open window is at risk, once for each reason; and look again when it may get worse by itself."""
-        window, labels = entry.window, entry.window.rules.objective.warn_at
-        if len(entry.told) > len(labels) or now.log_time - window.rules.grace >= window.end:
+        window = entry.window
+        if len(entry.told) > len(window.rules.warnings) or now.log_time - window.rules.grace >= window.end:
             return []
         outlook = self._outlook(entry, now.log_time)
         said: list[Statement] = []

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil, frexp, isfinite
+from itertools import chain
+from math import frexp, isfinite
 from typing import Any, Final, NamedTuple, Protocol
 
 from shared.sla.terms import Bound
@@ -68,6 +69,11 @@ def number_of(value: Any) -> Number | None:
     return None if isinstance(value, int) and value.bit_length() > _BITS_MAX else value
 
 
+def exactly(value: Number) -> Fraction:
+    """A number as a level's value is; what Fraction itself makes of a Decimal, sooner."""
+    return Fraction(*value.as_integer_ratio())
+
+
 class Tally(Protocol):
     """The marks of one window or bucket."""
 
@@ -77,8 +83,8 @@ class Tally(Protocol):
     def remove(self, mark: Any) -> None:
         """Take back a mark that was counted."""
 
-    def absorb(self, other: Any) -> None:
-        """Count all that another tally of the same kind has."""
+    def absorb(self, *others: Any) -> None:
+        """Count all that other tallies of the same kind have."""
 
     def measure(self) -> Measured:
         """The level as it stands."""
@@ -101,9 +107,9 @@ class Shares:
         self.good -= mark
         self.total -= 1
 
-    def absorb(self, other: "Shares") -> None:
-        self.good += other.good
-        self.total += other.total
+    def absorb(self, *others: "Shares") -> None:
+        self.good += sum([other.good for other in others])
+        self.total += sum([other.total for other in others])
 
     def measure(self) -> Measured:
         return Measured(self.good, self.total, Fraction(self.good, self.total) if self.total else None, self.total)
@@ -120,16 +126,16 @@ class Sums:
         self._total = 0
 
     def add(self, mark: Number) -> None:
-        self._sum += mark if isinstance(mark, int) else Fraction(mark)
+        self._sum += mark if isinstance(mark, int) else exactly(mark)
         self._total += 1
 
     def remove(self, mark: Number) -> None:
-        self._sum -= mark if isinstance(mark, int) else Fraction(mark)
+        self._sum -= mark if isinstance(mark, int) else exactly(mark)
         self._total -= 1
 
-    def absorb(self, other: "Sums") -> None:
-        self._sum += other._sum
-        self._total += other._total
+    def absorb(self, *others: "Sums") -> None:
+        self._sum = sum([other._sum for other in others], self._sum)
+        self._total += sum([other._total for other in others])
 
     def measure(self) -> Measured:
         total = self._total
@@ -169,9 +175,10 @@ class Extremes:
         if mark == self._best:
             self._best = None
 
-    def absorb(self, other: "Extremes") -> None:
-        self._counts.update(other._counts)
-        self._total += other._total
+    def absorb(self, *others: "Extremes") -> None:
+        for other in others:
+            self._counts.update(other._counts)
+            self._total += other._total
         self._best = None
 
     def measure(self) -> Measured:
@@ -179,7 +186,7 @@ class Extremes:
             return Measured(None, 0, None, 0)
         if self._best is None:
             self._best = self._find(self._counts)
-        return Measured(None, self._total, Fraction(self._best), self._total)
+        return Measured(None, self._total, exactly(self._best), self._total)
 
 
 class Percentile:
@@ -209,12 +216,14 @@ class Percentile:
         if not self._sketch[bucket]:
             del self._sketch[bucket]
 
-    def absorb(self, other: "Percentile") -> None:
-        if self._sketch is None and other._sketch is None and len(self._values) + len(other._values) <= EXACT_MAX:
-            self._values = sorted(self._values + other._values)
+    def absorb(self, *others: "Percentile") -> None:
+        all_ = (self, *others)
+        if all(one._sketch is None for one in all_) and sum(len(one._values) for one in all_) <= EXACT_MAX:
+            self._values = sorted(chain.from_iterable(one._values for one in all_))
             return
         merged = self._as_sketch()
-        merged.update(other._as_sketch())
+        for other in others:
+            merged.update(other._as_sketch())
         self._sketch, self._values = merged, []
 
     def _as_sketch(self) -> Counter[int]:
@@ -224,9 +233,9 @@ class Percentile:
         total = len(self._values) if self._sketch is None else self._sketch.total()
         if not total:
             return Measured(None, 0, None, 0)
-        rank = max(ceil(self._wanted * total), 1)
+        rank = max(-(-self._wanted.numerator * total // self._wanted.denominator), 1)
         if self._sketch is None:
-            return Measured(None, total, Fraction(self._values[rank - 1]), total)
+            return Measured(None, total, exactly(self._values[rank - 1]), total)
         for bucket in sorted(self._sketch):
             rank -= self._sketch[bucket]
             if rank <= 0:

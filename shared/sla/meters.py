@@ -41,13 +41,13 @@ class Outlook(NamedTuple):
 
     is_lost: bool  # it can no longer be met
     forecast: Fraction | None
-    used: Fraction | None  # share of the error budget
+    used: Fraction | None  # share of the error budget; None too where no warning asks for it
     left: int | None  # ms of error budget
     look_again: int | None
 
 
 NO_OUTLOOK: Final = Outlook(False, None, None, None, None)
-Listener = Callable[[Mark, int], None]
+Listener = Callable[[LevelRules, Mark, int], None]
 
 
 class Meter(Protocol):
@@ -112,7 +112,7 @@ class MarkMeter:
         self._outcomes: dict[str, dict[Key, Mark]] = {}  # of clocks and slots, likewise by case
         self._stories: dict[str, Story] = {}
         self.has_let_go = False  # it counts marks of cases that have left
-        self.listener: Listener | None = None  # told of each mark that comes (1) or goes (-1)
+        self.listener: Listener | None = None  # told of each mark that comes (1) or goes (-1) where burn rates are watched
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"listener": None}  # whose book it is links it again
@@ -120,8 +120,7 @@ class MarkMeter:
     # -- marks ---------------------------------------------------------------------------------------------------
 
     def fold(self, event: Evidence, events: Sequence[Evidence]) -> Touched:
-        editions = self._timetable.editions
-        if any(edition.rules.reads_case for edition in editions):
+        if self._timetable.editions.reads_case:
             read = read_next(self._stories, event, events)
             if read is None:
                 return self.refold(event.case, events, event)
@@ -195,51 +194,46 @@ class MarkMeter:
                 insort(self._starts, span.start)
             cell.tally.add(mark.value)
             cell.marks[key] = mark
-            if self.listener is not None:
-                self.listener(mark, 1)
+            if span.rules.burn and self.listener is not None:
+                self.listener(span.rules, mark, 1)
         return mark.instant, mark.instant + 1
 
     def _take(self, key: Key, mark: Mark) -> Interval:
         span = self._timetable.at(mark.instant)
         cell = None if span is None else self._cells.get(span.start)
-        if cell is not None and cell.marks.pop(key, None) is not None:
+        if span is not None and cell is not None and cell.marks.pop(key, None) is not None:
             cell.tally.remove(mark.value)
-            if self.listener is not None:
-                self.listener(mark, -1)
+            if span.rules.burn and self.listener is not None:
+                self.listener(span.rules, mark, -1)
         return mark.instant, mark.instant + 1
 
     # -- levels --------------------------------------------------------------------------------------------------
 
-    def _cells_of(self, start: int, end: int) -> Iterator[_Cell]:
-        for i in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
-            yield self._cells[self._starts[i]]
-
     def measure(self, start: int, end: int, rules: LevelRules, as_of: int = FOREVER) -> Measured:
-        cells = list(self._cells_of(start, end))
-        if len(cells) == 1:
-            return cells[0].tally.measure()
-        whole = tally_of(rules.aggregate)
-        for cell in cells:
-            whole.absorb(cell.tally)
+        starts = self._starts
+        found = starts[bisect_left(starts, start) : bisect_left(starts, end)]
+        if len(found) == 1:
+            return self._cells[found[0]].tally.measure()
+        whole, cells = tally_of(rules.aggregate), self._cells
+        whole.absorb(*[cells[at].tally for at in found])
         return whole.measure()
 
     def outlook(self, start: int, end: int, rules: LevelRules, as_of: int, log_time: int) -> Outlook:
         measured = self.measure(start, end, rules)
         if measured.value is None or not measured.events or measured.events < rules.objective.min_events:
             return NO_OUTLOOK
-        value, goal, look_again = measured.value, rules.goal, None
-        forecast, grows = value, rules.aggregate in ("sum", "count")
-        if grows:
+        value, goal, look_again, used = measured.value, rules.goal, None, None
+        forecast = value
+        if rules.grows:
             elapsed = min(max(log_time - start, 1), end - start)
-            forecast = value * (end - start) / elapsed
+            forecast = Fraction(value.numerator * (end - start), value.denominator * elapsed)
             if goal.wants_more and goal.value > 0 and goal.is_met(forecast):
                 look_again = start + int(value * (end - start) / goal.value) + 1  # from then on it has grown too little
-        stays = rules.aggregate == ("min" if goal.wants_more else "max") or (rules.aggregate == "count" and not goal.wants_more)
-        pure = rules.aggregate is None and goal.op == ">=" and goal.value == 1  # one that is not good spoils it
-        is_lost = (stays or pure) and not goal.is_met(value)
-        used = rules.used(1 - value) if rules.aggregate is None else None
-        if not goal.wants_more and goal.value > 0:
-            used = value / goal.value
+        is_lost = rules.is_lost_by_missing and not goal.is_met(value)
+        if rules.warnings:
+            used = rules.used(1 - value) if rules.aggregate is None else None
+            if not goal.wants_more and goal.value > 0:
+                used = value / goal.value
         return Outlook(is_lost, forecast, used, None, look_again if look_again is not None and look_again < end else None)
 
     def evidence(self, start: int, end: int) -> tuple[str, ...]:
@@ -463,11 +457,13 @@ class DowntimeMeter:
 
     def outlook(self, start: int, end: int, rules: LevelRules, as_of: int, log_time: int) -> Outlook:
         calendar, goal, at = rules.calendar, rules.goal, min(max(as_of, start), end)
-        lost, whole = self.lost(start, end, calendar, at), self.total(start, end, calendar, at)
-        so_far = self.total(start, at, calendar, at)
+        lost = self.lost(start, end, calendar, at)
         goes_on = self._open_since(False) < FOREVER and self._open_since(True) == FOREVER
+        if not goal.wants_more or (not lost and not goes_on):
+            return NO_OUTLOOK
+        whole, so_far = self.total(start, end, calendar, at), self.total(start, at, calendar, at)
         events = bisect_left(self._instants, end) - bisect_left(self._instants, start)
-        if not goal.wants_more or whole <= 0 or (not lost and not goes_on) or max(events, 1) < rules.objective.min_events:
+        if whole <= 0 or max(events, 1) < rules.objective.min_events:
             return NO_OUTLOOK
         allowed = rules.budget * whole
         forecast = Fraction(so_far - lost, so_far) if so_far > 0 else None
@@ -477,8 +473,8 @@ class DowntimeMeter:
             if goal.value > 0:
                 looks.append((rules.budget * so_far - lost) / goal.value)
             looks += [allowed - lost]
-            for warn in rules.objective.warn_at:
-                looks.append(allowed * Fraction(warn.share) - lost if warn.share is not None else allowed - (warn.lead or 0) - lost)
+            for warn in rules.warnings:
+                looks.append(allowed * warn.share - lost if warn.share is not None else allowed - (warn.lead or 0) - lost)
         ahead = [int(more) + 1 for more in looks if more >= 0]
         again = calendar.advance(at, min(ahead)) if ahead else None
         is_lost = not goal.is_met(Fraction(whole - lost, whole))

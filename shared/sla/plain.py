@@ -1,9 +1,9 @@
 """Plain clocks: the small fast path beside the general fold.
 
 Nearly all clocks have the same short story: it started, was perhaps paused and resumed, and stopped, in the order of time; or it
-fell due meanwhile. Such a clock is a few numbers. Whatever else happens (disorder, a correction, a change, a reset, a reopening, a
-warning, a cancellation …) first *unfolds* it: the case's evidence goes through the general fold, and a `ClockBook` goes on from
-there. tests/properties/test_plain.py proves that nobody can tell the difference.
+fell due meanwhile; warnings were said on the way. Such a clock is a few numbers. Whatever else happens (disorder, a correction, a
+change, a reset, a reopening, a cancellation …) first *unfolds* it: the case's evidence goes through the general fold, and a
+`ClockBook` goes on from there. tests/properties/test_plain.py proves that nobody can tell the difference.
 
     start ──► RUNNING ──pause──► PAUSED          due + grace, or a stop after due: BREACHED, CLOSED
                  ▲ │◄──resume──────┘             unfold: ClockBook
@@ -40,7 +40,7 @@ class State(IntEnum):
 RUNNING, PAUSED, MET, BREACHED, CLOSED = State
 START, PAUSE, RESUME, STOP, UNFOLD = Act
 _MET_TYPE, _OPENED, _CLOSED = "slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed"
-_FINAL = "slawatch.breach.final"
+_FINAL, _WARNING_TYPE = "slawatch.breach.final", "slawatch.clock.warning"
 _NAMES = {RUNNING: "running", PAUSED: "paused", MET: "met", BREACHED: "breached", CLOSED: "breached_closed"}
 
 
@@ -58,8 +58,9 @@ class PlainClock(msgspec.Struct, gc=False, eq=False):
     used: int = 0
     paused: int = 0
     stopped: int | None = None
-    decided_at: int = 0  # of its last statement
+    decided_at: int = 0  # of its last statement about how it ended, or that it did not
     final: int | None = None  # log time when its breach became final
+    warned: int = 0  # which of its rules' warnings were said, as bits
 
 
 def merged(events: Iterable[Evidence]) -> Data:
@@ -103,11 +104,11 @@ def _warns_late(clock: PlainClock, arrival: int | None) -> bool:
 
 
 def warnings(clock: PlainClock) -> list[tuple[str, int]]:
-    """(label, instant) of the warnings ahead of a running clock that was not warned about."""
+    """(label, instant) of the warnings ahead of a running clock that were not said."""
     calendar, found = clock.choice.target.calendar, []
-    for warn in clock.rules.warnings:
+    for place, warn in enumerate(clock.rules.warnings):
         threshold = warn.threshold(clock.target)
-        if 0 < threshold < clock.target:
+        if 0 < threshold < clock.target and not clock.warned >> place & 1:
             instant = calendar.advance(clock.mark, threshold - clock.used)
             if instant is not None:
                 found.append((warn.label, instant))
@@ -120,6 +121,9 @@ def step(clock: PlainClock, act: Act | None, event: Evidence, events: list[Evide
     `event` is the last of `events`, the case's evidence; `arrival`: of its record, None in event mode.
     """
     state, rules = clock.state, clock.rules
+    if act is UNFOLD and event.type in rules.asked:
+        trigger, fired = rules.asked[event.type]
+        act = fired if trigger.fires(event, event.data if trigger.when is None else merged(events)) else None
     if state is MET or state is CLOSED:
         return act is not UNFOLD  # a start, pause, resume or stop after the stop: ignored
     if rules.when is not None and rules.when(event, merged(events)) is False:
@@ -207,6 +211,17 @@ def final(clock: PlainClock, promise: Promise, events: list[Evidence], instant: 
     return _statement(clock, promise, events, _FINAL, instant, 0 if clock.state is BREACHED else 1, decided_at)
 
 
+def warn(clock: PlainClock, promise: Promise, events: list[Evidence], timer: Timer, log_time: int) -> list[Statement]:
+    """The timer of a warning that lies ahead has fired: say it, unless the breach inhibits it."""
+    if clock.due is None or clock.due + clock.rules.grace <= log_time:
+        return []
+    label = timer.what
+    clock.warned |= sum(1 << place for place, warning in enumerate(clock.rules.warnings) if warning.label == label)
+    statement = _statement(clock, promise, events, _WARNING_TYPE, timer.instant, None, log_time)
+    statement.cause, statement.marks, statement.detail = None, (label, clock.target), {"threshold": label}
+    return [statement]
+
+
 def met(clock: PlainClock, promise: Promise, events: list[Evidence], decided_at: int) -> Statement:
     """It was done in time: by far the most frequent statement."""
     stop, rules, due = events[-1], clock.rules, clock.due
@@ -246,7 +261,7 @@ def _noted(noted: int, events: list[Evidence]) -> tuple[str, ...]:
 
 
 def _statement(
-    clock: PlainClock, promise: Promise, events: list[Evidence], type_: str, instant: int, revision: int, decided_at: int
+    clock: PlainClock, promise: Promise, events: list[Evidence], type_: str, instant: int, revision: int | None, decided_at: int
 ) -> Statement:
     first, rules = events[0], clock.rules
     state, started, due, stopped, elapsed, target, paused, late, overdue, provisional = view(clock, decided_at)
@@ -327,6 +342,13 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
     return [Timer(call_at, instant, key, what, about) for what, call_at, instant, about in waiting]
 
 
+def waits_for(clock: PlainClock, timer: Timer, promise: Promise, events: list[Evidence]) -> bool:
+    """Whether a timer that was made for a clock still holds."""
+    if timer.what == "due":
+        return clock.state is RUNNING and clock.due == timer.instant
+    return timer in timers(clock, promise, events, timer.call_at, timer.call_at + 1)
+
+
 def rest(clock: PlainClock) -> Rest | None:
     """How it rests; None while it is open."""
     if clock.state is CLOSED:
@@ -345,8 +367,8 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
     if state is RUNNING or state is BREACHED:
         assert due is not None
         stated.armed, stated.call_at, stated.called = due, due + clock.rules.grace, state is BREACHED
-    if state is RUNNING and clock.rules.warnings:
         stated.marks = {label: (mark, mark) for label, mark in warnings(clock)}
+    stated.warned = {(warning.label, clock.target) for place, warning in enumerate(clock.rules.warnings) if clock.warned >> place & 1}
     if state is MET:
         assert clock.stopped is not None
         stated.said.add((_MET_TYPE, None))

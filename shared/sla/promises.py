@@ -8,7 +8,8 @@ from shared.sla.breaches import Place
 from shared.sla.calendars import Calendar
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook, HeartbeatRules
-from shared.sla.instants import FOREVER
+from shared.sla.instants import FOREVER, instant_or
+from shared.sla.intervals import Interval
 from shared.sla.leaving import Rest
 from shared.sla.level_rules import LevelRules
 from shared.sla.levels import WindowBook
@@ -76,6 +77,15 @@ class PartyBook(Book, Protocol):
         """Whether it counts evidence of cases that have left, which cannot be told again."""
         ...
 
+    @property
+    def reached(self) -> Interval:
+        """An event whose `time` lies in this span makes no window or slot begin: it matters only by what it says."""
+        ...
+
+    def follows(self, case: str) -> bool:
+        """Whether it is to be told of all evidence of a case, be it of types of which the objective does not speak."""
+        ...
+
     def is_open(self, case: str) -> bool:
         """Whether a case has begun something here that only its own evidence can end."""
         ...
@@ -118,7 +128,7 @@ class Promise:
         rules = cast(DeadlineRules, newest.rules)
         if rules.pause_while is not None or not newest.concerns(vendor, service):
             return None, FOREVER, FOREVER
-        return rules, _or(newest.effective_from, -FOREVER), _or(newest.effective_to, FOREVER)
+        return rules, instant_or(newest.effective_from, -FOREVER), instant_or(newest.effective_to, FOREVER)
 
     def open_case(self, event: Evidence) -> CaseBook:
         """An empty book for the case of an event."""
@@ -134,10 +144,6 @@ class Promise:
         timetable = Timetable(cast(Editions[LevelRules], self.editions), vendor, service)
         opened = RollingBook if self.key[3] == "rolling" else WindowBook
         return opened(place, timetable, is_availability=self.kind == "availability")
-
-
-def _or(instant: int | None, otherwise: int) -> int:
-    return otherwise if instant is None else instant
 
 
 def promise_of(promises: dict[Key, Promise], agreement: Agreement, objective: AnyObjective) -> Promise:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from shared.sla.books import Moment, Schedule, Timer
 from shared.sla.breaches import Place, Standing
 from shared.sla.evidence import Evidence
+from shared.sla.instants import FOREVER
+from shared.sla.intervals import Interval
 from shared.sla.level_rules import LevelRules
 from shared.sla.levels import LevelBook, LevelLine, Window, level_statement, line_of, risks_of
 from shared.sla.measures import Measured
@@ -52,6 +54,10 @@ class RollingBook(LevelBook):
     def _window_of(self, span: Window) -> Window | None:
         return self._window(span.end)
 
+    @property
+    def reached(self) -> Interval:
+        return -FOREVER, FOREVER
+
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         """Nothing: a window that rolls is looked at while something is in it."""
 
@@ -60,12 +66,14 @@ class RollingBook(LevelBook):
 
     def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
         said: list[Statement] = []
-        window = None if self._looked is None else self._window(self._looked)
+        looked = self._looked
+        is_late = looked is not None and any(start < looked for start, _ in touched)
+        window = self._window(looked) if is_late and looked is not None else None
         if window is not None and any(start < window.end and end > window.start for start, end in touched):
-            said = self._turn(window, evidence, now)
+            said = self._turn(window, self._measure(window), evidence, now)
         span = self.timetable.at(min((start for start, _ in touched), default=now.log_time))
         if span is not None:
-            edge = span.end if self._looked is None else max(span.end, self._after(self._looked))
+            edge = span.end if looked is None or span.end > looked else self._after(looked)
             self._wait_for(edge, span.rules, now, schedule)
         return said
 
@@ -85,9 +93,10 @@ class RollingBook(LevelBook):
         window = self._window(start)
         if window is None:
             return []
-        said = self._turn(window, (), now)
+        measured = self._measure(window)
+        said = self._turn(window, measured, (), now)
         self.marks.forget_until(2 * window.start - window.end)  # late evidence may look at the window before
-        if self._measure(window).events:
+        if measured.events:
             self._wait_for(self._after(start), window.rules, now, schedule)
         return said
 
@@ -96,15 +105,15 @@ class RollingBook(LevelBook):
 
     def _state(self, window: Window, measured: Measured) -> str:
         state = window.rules.state(measured)
-        if state == "met" and measured.value is not None:
+        if state == "met" and measured.value is not None and window.rules.warnings:
             used = window.rules.used(1 - measured.value)
             if any(risks_of(window.rules, Outlook(False, None, used, None, None))):
                 return "at_risk"
         return state
 
-    def _turn(self, window: Window, evidence: tuple[str, ...], now: Moment) -> list[Statement]:
+    def _turn(self, window: Window, measured: Measured, evidence: tuple[str, ...], now: Moment) -> list[Statement]:
         """Say that the level came to another state, if it did."""
-        measured, turns = self._measure(window), self._turns
+        turns = self._turns
         state, stated = self._state(window, measured), turns[-1].state if turns else None
         again = bool(turns) and turns[-1].window.end == window.end  # late evidence: the same window as before
         if again:

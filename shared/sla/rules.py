@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from shared.sla.calendars import Calendar, Zone, civil_days_later
 from shared.sla.conditions import compile_condition, compile_path, equality
 from shared.sla.evidence import Evidence
-from shared.sla.instants import BadInstant, parse_instant
+from shared.sla.instants import FOREVER, BadInstant, instant_or, parse_instant
 from shared.sla.terms import Agreement, Bundle, Deadline, Objective, Target, Trigger, Warn
 
 Data = dict[str, Any]
@@ -187,7 +187,7 @@ class CompiledWarn:
     def threshold(self, target: int) -> int:
         """How much of the target is used when it warns; not positive where it cannot."""
         if self.share is not None:
-            return int(self.share * target)
+            return self.share.numerator * target // self.share.denominator
         return target - (self.lead or 0)
 
 
@@ -197,6 +197,7 @@ class DeadlineRules:
     def __init__(self, agreement: Agreement, objective: Deadline, calendars: dict[str, Calendar], unknown: Unknown) -> None:
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.severity = agreement.version, agreement.grace, objective.severity
+        self.reads_case = True
         self.calendar = calendars[objective.calendar]
         self.next_open = objective.boundary == "next_open"
         zone = calendars["24x7"].zone
@@ -217,13 +218,19 @@ class DeadlineRules:
             for event_type in trigger.on:
                 self.roles[event_type] = (*self.roles.get(event_type, ()), (role, compiled))
         self.types = frozenset(self.roles)
-        self.acts = {event_type: self._act(does) for event_type, does in self.roles.items()}
+        self.acts: dict[str, Act] = {}
+        self.asked: dict[str, tuple[CompiledTrigger, Act]] = {}  # of those that say UNFOLD: what is asked, and the act where it holds
+        for event_type, does in self.roles.items():
+            first, act = does[0][1], self._act(does)
+            asks = first.when is not None or first.by is not None
+            self.acts[event_type] = Act.UNFOLD if asks else act
+            if asks and act is not Act.UNFOLD:
+                self.asked[event_type] = first, act
 
     def _act(self, does: tuple[tuple[Role, CompiledTrigger], ...]) -> Act:
-        """What an event that does this does to a plain clock."""
-        (role, trigger), o = does[0], self.objective
-        asks = trigger.when is not None or trigger.by is not None
-        beyond = asks or (role is Role.PAUSE and o.pause.at_most is not None) or (role is Role.STOP and o.stop.take == "last")
+        """What an event that does this does to a plain clock, if its trigger fires."""
+        role, o = does[0][0], self.objective
+        beyond = (role is Role.PAUSE and o.pause.at_most is not None) or (role is Role.STOP and o.stop.take == "last")
         return Act.UNFOLD if len(does) > 1 or beyond else _PLAIN.get(role, Act.UNFOLD)
 
     def rank(self, event: Evidence) -> Role:
@@ -282,6 +289,11 @@ class Ruling(Protocol):
     def types(self) -> frozenset[str]:
         """The types of the events that it speaks of: all others do nothing by themselves, but tell more of their case."""
 
+    @property
+    def reads_case(self) -> bool:
+        """Whether the case's merged data matter, and so the order of its evidence."""
+        ...
+
 
 class ObjectiveRules(Generic[AnyKind]):
     """What the rules of all kinds but deadlines share."""
@@ -290,6 +302,7 @@ class ObjectiveRules(Generic[AnyKind]):
         self.agreement, self.objective = agreement, objective
         self.version, self.grace, self.horizon = agreement.version, agreement.grace, agreement.horizon
         self.types = frozenset[str]()
+        self.reads_case = True
         self.calendar, self.zone = calendars[objective.calendar], calendars["24x7"].zone
         self.when: Question | None = None if objective.when is None else question(objective.when, unknown)
 
@@ -337,7 +350,10 @@ class Editions(Generic[R]):
 
     def __init__(self) -> None:
         self._editions: list[Edition[R]] = []
+        self._rulings: list[tuple[int, int, Edition[R]]] = []  # (from, to) of windows that a version rules; the highest comes first
         self.types = frozenset[str]()  # of the events that any version speaks of
+        self.reads_case = False  # whether any version does
+        self._first_known = FOREVER  # the lowest ordinal of any
         self.moves: list[Move[R]] = []  # in order of time
         self.size = 0  # counts up with every addition
         self.unknown = Unknown()  # over all versions
@@ -350,7 +366,10 @@ class Editions(Generic[R]):
         kept = [e for e in self._editions if e.rules.version != agreement.version or e.ordinal < ordinal]
         added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
         self._editions = sorted([*kept, added], key=lambda edition: edition.rules.version)
+        self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in reversed(self._editions)]
         self.types |= rules.types
+        self.reads_case = any(e.rules.reads_case for e in self._editions)
+        self._first_known = min(e.ordinal for e in self._editions)
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self.size += 1
@@ -373,15 +392,14 @@ class Editions(Generic[R]):
 
     def ruling(self, instant: int, vendor: str, service: str) -> R | None:
         """The highest version that rules windows which begin at an instant; None too if that one is for others."""
-        for edition in reversed(self._editions):
-            start = self.begins(edition)
-            if (start is None or start <= instant) and (edition.effective_to is None or instant < edition.effective_to):
+        for start, end, edition in self._rulings:
+            if start <= instant < end:
                 return edition.rules if edition.concerns(vendor, service) else None
         return None
 
     def knows(self, known: int) -> bool:
         """Whether any version was known to what was folded when activation `known` was the last."""
-        return any(edition.ordinal <= known for edition in self._editions)
+        return self._first_known <= known
 
     def newest_edition(self) -> Edition[R]:
         """The highest version, and from when on it is known."""

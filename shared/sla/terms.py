@@ -96,7 +96,7 @@ class ObjectiveOf(Terms, frozen=True, kw_only=True, tag_field="of", tag="objecti
     objective: str
 
 
-class BurnPair(Terms, frozen=True, kw_only=True):
+class BurnPair(Terms, frozen=True, kw_only=True, cache_hash=True):
     """Long and short window in ms, the factor of the budget they must both exceed (decimal text), and what it does."""
 
     long: int

@@ -10,14 +10,15 @@ from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.sla.calendars import Zone, date_of, midnight_of
-from shared.sla.instants import DAY, HOUR, SECOND
+from shared.sla.instants import DAY, FOREVER, HOUR, SECOND
 from shared.sla.rules import Edition, Editions, Ruling
 from shared.sla.terms import Agreement, Window
 
 _GAP_MAX: Final = 3 * HOUR  # a change of clocks moves no boundary further
+_FAR: Final = 3 * DAY  # from a change of clocks, there wall time and instants differ by one offset
 ROLLING_PARTS: Final = 60  # a rolling window is kept in this many buckets
 EPOCH_MONDAY: Final = 4 * DAY  # 1970-01-05: the anchor where the agreement has no effective.from
 
@@ -58,6 +59,7 @@ class Steps:
     def __init__(self, zone: Zone, anchor: int, length: int, parts: int = 1) -> None:
         """`anchor` is wall time, ms as if it were UTC."""
         self._zone, self._anchor, self._length, self._parts = zone, anchor, length, parts
+        self._steady = FOREVER, -FOREVER, 0  # instants around which no clock changes, and their offset
         self._near = _GAP_MAX * parts // length + 2  # so many boundaries may be out of order where clocks change
 
     def _edge(self, number: int) -> int:
@@ -65,6 +67,16 @@ class Steps:
 
     def around(self, instant: int) -> tuple[int, int]:
         """The step that holds an instant. Boundaries that a change of clocks brings together are one."""
+        start, end, offset = self._steady
+        if not start <= instant < end:
+            self._steady = start, end, offset = self._zone.steady(instant, self._length + _FAR)
+        if start <= instant < end:
+            anchor, length, parts = self._anchor - offset, self._length, self._parts
+            number = ((instant - anchor + 1) * parts - 1) // length
+            return anchor + number * length // parts, anchor + (number + 1) * length // parts
+        return self._near_a_change(instant)
+
+    def _near_a_change(self, instant: int) -> tuple[int, int]:
         zone, reach = self._zone, _GAP_MAX + self._length
         number = ((zone.to_local(instant) - self._anchor + 1) * self._parts - 1) // self._length
         start, end = self._edge(number), self._edge(number + 1)
@@ -123,14 +135,21 @@ class Timetable(Generic[R]):
     def __init__(self, editions: Editions[R], vendor: str, service: str) -> None:
         self.editions, self._vendor, self._service = editions, vendor, service
         self._size = -1
+        self._first: int | None = None
         self._edges: list[int] = []  # instants at which another version may begin to rule
         self._before: dict[int, Span[R] | None] = {}  # edge -> the window that holds the instant before it
         self._last: Span[R] | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._size = -1  # whatever follows from the versions is worked out anew
 
     def _renew(self) -> None:
         self._size, self._last, self._before = self.editions.size, None, {}
         edges = {edge for e in self._mine() for edge in (self.editions.begins(e), e.effective_to) if edge is not None}
         self._edges = sorted(edges)
+        begins = [self.editions.begins(edition) for edition in self._mine()]
+        self._first = None if None in begins else min((begin for begin in begins if begin is not None), default=None)
 
     def _mine(self) -> Iterator[Edition[R]]:
         return (edition for edition in self.editions if edition.concerns(self._vendor, self._service))
@@ -138,8 +157,9 @@ class Timetable(Generic[R]):
     @property
     def first(self) -> int | None:
         """The first instant that any version rules; None where one has ruled since ever."""
-        begins = [self.editions.begins(edition) for edition in self._mine()]
-        return None if None in begins else min((begin for begin in begins if begin is not None), default=None)
+        if self._size != self.editions.size:
+            self._renew()
+        return self._first
 
     def at(self, instant: int) -> Span[R] | None:
         """The window that holds an instant; None where no version rules."""

@@ -10,6 +10,7 @@ from shared.language.checks import standard_pairs
 from shared.sla.burning import burns
 from shared.sla.engine import ClockMode
 from shared.sla.instants import DAY, HOUR, MINUTE
+from shared.sla.level_rules import limit_of
 from shared.sla.terms import BurnPair
 from tests.unit.sla.level_timeline import UPTIME, objective, promise, types
 from tests.unit.sla.timeline import Timeline
@@ -44,11 +45,11 @@ def test_a_rule_that_can_never_fire_is_rejected() -> None:
     [(50, 100, False), (51, 100, True), (0, 0, False), (9, 9, True)],  # five times a budget of a tenth is half
 )
 def test_it_burns_when_the_rate_exceeds_the_factor(bad: int, total: int, expected: bool) -> None:
-    assert burns((bad, total), PAIR, Fraction(Decimal("0.1"))) is expected
+    assert burns((bad, total), limit_of(PAIR, Fraction(Decimal("0.1")))) is expected
 
 
 def test_it_needs_events_enough_to_tell() -> None:
-    assert not burns((9, 9), PAIR, Fraction(1, 10), min_events=10)
+    assert not burns((9, 9), limit_of(PAIR, Fraction(1, 10)), min_events=10)
 
 
 def test_a_burst_of_bad_ones_is_told_at_the_next_edge_of_the_grid(clock: ClockMode) -> None:

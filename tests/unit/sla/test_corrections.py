@@ -264,6 +264,12 @@ def test_a_breach_is_final_when_its_horizon_has_passed(clock: ClockMode) -> None
     assert history.until("Fri 10:00") == []
 
 
+def test_a_breach_with_a_horizon_of_seconds_is_final_too(clock: ClockMode) -> None:
+    history = Timeline(agreement(horizon="7s"), clock=clock)
+    history.at("10:00", "opened")
+    assert history.until("11:00:10") == [OPENED, ("breach.final", "11:00:09", 0, "11:00:09", "breached")]
+
+
 def test_a_breach_corrected_meanwhile_is_final_later() -> None:
     history = breached(horizon="2h", **LENIENT)
     history.at("11:40", "noise", dated="10:01")
