@@ -49,6 +49,12 @@ class Lane:
         """The largest arrival seen; None before the first record."""
         return None if self.seen == _BEFORE_ALL else self.seen
 
+    def bear(self, case: "Case") -> None:
+        """A case begins here."""
+        self.leaving.born.append(case)
+        if len(self.leaving.born) == 1:
+            self.timers.watch(self.leaving.at)
+
     def reach(self, arrival: int) -> int:
         """Log time once a record of this arrival is folded: it never goes back."""
         return max(arrival, self.seen)
@@ -565,6 +571,7 @@ class Engine:
             self._let_go(case)
         else:
             lane.leaving.put(case, Rest(case.touched_at(()), -FOREVER).leaves_at(desk.horizon))  # no earlier than this
+            lane.timers.watch(lane.leaving.at)
 
     def _case_of(self, packed: PackedCase) -> Case:
         assert self.swift is not None
@@ -629,7 +636,7 @@ class Engine:
         if lane.leaving.at < lane.seen:
             for case in lane.leaving.due(lane.seen, limit):
                 self._look_at(case)
-            lane.timers.watch(lane.leaving.at)
+        lane.timers.watch(lane.leaving.at)
 
     def _let_go_of_swift(self, lane: Lane) -> None:
         """Let go of what has left the swift path by now."""
@@ -908,7 +915,7 @@ class Engine:
             event.vendor, event.service = desk.vendor, desk.service  # one text for all
             books: list[CaseBook | PlainClock | None] = [None] * len(desk.promises) if desk.gone is None else desk.blank_books(event.case)
             case = desk.cases[event.case] = Case(desk, event.case, [event], books)
-            desk.lane.leaving.born.append(case)
+            desk.lane.bear(case)
         elif superseded is None and case.events and event.time > (last := case.events[-1]).time:
             event.vendor, event.service, event.case = last.vendor, last.service, last.case
             if event.content == last.content:
@@ -1144,7 +1151,7 @@ class Engine:
             self.swift.note(desk, event.case, event.source, event.id)
         if event.case not in desk.cases:
             case = desk.cases[event.case] = Case(desk, event.case, [], desk.blank_books(event.case))
-            desk.lane.leaving.born.append(case)
+            desk.lane.bear(case)
         self.vendors[desk.vendor].aside.setdefault((desk.service, event.case), []).append(event)
 
     def _renew(self, event: Evidence, superseded: Evidence, lane: Lane, arrival: int) -> list[Statement]:

@@ -69,10 +69,11 @@ class Leaving(Generic[CaseT]):
 
     @property
     def at(self) -> int:
-        """When log time passes this, there is something to do; -FOREVER: now."""
+        """When log time passes this, there is something to do; -FOREVER: now; FOREVER: there are no cases."""
         if self._backlog:
             return -FOREVER
-        return min(self._hour_ends, self._numbers[0]) if self._numbers else self._hour_ends
+        first = self._numbers[0] if self._numbers else FOREVER
+        return min(first, self._hour_ends) if self.born else first
 
     def put(self, case: CaseT, at: int) -> None:
         """Look at a case when log time has passed the end of an hour."""
