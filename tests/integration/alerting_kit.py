@@ -90,6 +90,7 @@ class Topic:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.committed = 0
+        self.hold: asyncio.Event | None = None  # commits wait for it
 
     def say(self, *said: Verdict) -> None:
         now = SystemTime().wall()
@@ -124,6 +125,8 @@ class Reader:
         return 0
 
     async def commit(self, offsets: dict[tuple[str, int], int]) -> None:
+        if self._topic.hold is not None:
+            await self._topic.hold.wait()
         self._topic.committed = max(self._topic.committed, offsets["t", 0])
 
 
