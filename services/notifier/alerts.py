@@ -207,7 +207,7 @@ class Desk:
 
         steps: list[str] = []
         woken = await self._alerts.wake(now, decide, lease_until, WAKE_MAX)
-        self._dispatcher.dispatch(woken.changes.deliveries, woken.texts, lease_until)
+        self._dispatcher.dispatch(woken.changes.deliveries, woken.texts, lease_until, since=now)
         for route in steps:
             self._metrics.escalations.labels(route).inc()
         return woken.more

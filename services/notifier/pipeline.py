@@ -29,6 +29,7 @@ from shared.sla.instants import BadInstant, parse_instant
 from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 
+BATCH_FIRST: Final = 50  # verdicts in the first transaction of a storm, so that its first page need not wait for many
 BATCH_MAX: Final = 500  # verdicts in one transaction
 FETCH_S: Final = 0.5
 RETRY_S_MAX: Final = 5.0
@@ -92,6 +93,7 @@ class Pipeline:
         self._positions: dict[tuple[str, int], int | None] = {}  # of assigned partitions: the next offset, None before the first record
         self._done: dict[tuple[str, int], int] = {}  # offsets to commit
         self._news = asyncio.Event()
+        self._batch = BATCH_FIRST  # how many to fetch next: twice what came last
         self._ahead: deque[list[Record]] = deque()  # read while the ledger was away, to be written next
         self.missing: dict[str, str] = {"kafka": "not joined yet"}
 
@@ -125,7 +127,8 @@ class Pipeline:
 
     async def step(self) -> None:
         """One fetch, all the way to offsets that may be committed. Raises LogUnavailable."""
-        records = self._ahead.popleft() if self._ahead else await self._reader.fetch(FETCH_S, BATCH_MAX)
+        records = self._ahead.popleft() if self._ahead else await self._reader.fetch(FETCH_S, self._batch)
+        self._batch = min(BATCH_MAX, max(BATCH_FIRST, 2 * len(records)))
         if not records:
             return
         told: list[Stated] = []

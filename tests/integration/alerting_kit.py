@@ -90,6 +90,7 @@ class Topic:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.committed = 0
+        self.fetched: list[int] = []  # how many at once
         self.hold: asyncio.Event | None = None  # commits wait for it
 
     def say(self, *said: Verdict) -> None:
@@ -112,6 +113,7 @@ class Reader:
     async def fetch(self, timeout: float, limit: int) -> list[Record]:  # the port's
         found = self._topic.records[self._position : self._position + limit]
         self._position += len(found)
+        self._topic.fetched.append(len(found))
         if not found:
             await asyncio.sleep(min(timeout, 0.01))
         return found
@@ -150,7 +152,8 @@ class Inside:
         def make(routing: Routing) -> list[Channel]:
             return [by_name[terms.name] for listed in routing.receivers.values() for terms in listed if terms.name in by_name]
 
-        metrics = Metrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = Metrics(self.registry)
         self.routes = Routes([str(file) for file in files], make, time)
         self.dispatcher = Dispatcher(
             channels, self.ledger, time, metrics, composer=Composer(""), jitter=lambda: 0.0, on_delivery=lambda *_: None, poll_s=0.1

@@ -68,16 +68,19 @@ async def _read_groups(connection: AsyncConnection, keys: Collection[str]) -> di
 async def _facts(connection: AsyncConnection, breach_ids: Collection[str], now: int) -> Facts:
     recent = silences.c.ends_at > now - MINUTE  # whether one is over is for the decision to say
     quiet = await connection.execute(sa.select(*_SILENCE_COLUMNS).where(recent))
-    taken = sa.select(breaches.c.breach_id, breaches.c.acknowledged_at, sa.cast(sa.null(), sources.c.labels.type)).where(
+    columns = (breaches.c.breach_id, breaches.c.acknowledged_at, breaches.c.stage.in_(("excused", "closed")))
+    taken = sa.select(*columns, sa.cast(sa.null(), sources.c.labels.type)).where(
         any_of(breaches.c.breach_id, breach_ids), breaches.c.acknowledged_at.is_not(None)
     )
-    inhibiting = sa.select(sources.c.breach_id, sa.null(), sources.c.labels)
+    inhibiting = sa.select(sources.c.breach_id, sa.null(), sa.false(), sources.c.labels)
     facts = Facts(silences=tuple(_silence(row).silence for row in quiet))
-    for breach_id, acknowledged_at, labels in await connection.execute(sa.union_all(taken, inhibiting)):
+    for breach_id, acknowledged_at, dealt_with, labels in await connection.execute(sa.union_all(taken, inhibiting)):
         if acknowledged_at is None:
             facts.sources[breach_id] = labels
         else:
             facts.acknowledged[breach_id] = acknowledged_at
+            if dealt_with:
+                facts.dealt_with.add(breach_id)
     return facts
 
 
@@ -134,10 +137,15 @@ async def _stir(connection: AsyncConnection, now: int, which: sa.ColumnElement[b
     await connection.execute(sa.update(groups).where(which, later).values(next_at=now))
 
 
+async def stir_breach(connection: AsyncConnection, breach_id: str, now: int) -> None:
+    """Its groups decide again: what people made of it has changed."""
+    await _stir(connection, now, groups.c.key.in_(sa.select(members.c.key).where(members.c.breach_id == breach_id)))
+
+
 async def stop_steps(connection: AsyncConnection, breach_id: str, now: int) -> None:
     """Somebody has acknowledged: what waits to be delivered for want of that is not, and its groups decide again."""
     waiting = (deliveries.c.breach_id == breach_id, deliveries.c.state == "pending", deliveries.c.reason.in_(PUT_OFF))
-    await _stir(connection, now, groups.c.key.in_(sa.select(members.c.key).where(members.c.breach_id == breach_id)))
+    await stir_breach(connection, breach_id, now)
     await connection.execute(sa.update(deliveries).where(*waiting).values(state="inhibited", next_attempt_at=None))
 
 

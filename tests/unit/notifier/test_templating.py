@@ -112,3 +112,9 @@ def test_output_is_bounded() -> None:
     with pytest.raises(TemplateFailed, match=str(OUTPUT_MAX)):
         Template(source).render({"facts": [1] * 10_000})
     assert len(said("y" * 10_000)) <= MARKUP.most
+
+
+def test_a_test_says_that_it_is_one_whatever_the_template_says() -> None:
+    layout = Layout(TEXTS, MARKUP, Template("{{ tag }} {{ headline }}", escape), channel="c")
+    assert "This is a test of the channel: nothing is broken." in layout.text(notice(reason="test"))
+    assert "This is a test" not in layout.text(notice())
