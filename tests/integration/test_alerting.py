@@ -1,13 +1,15 @@
 """Alerts over real PostgreSQL: what is decided is remembered, by whichever notifier comes to it."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.notifier.actions import Actions, CaseActions
-from services.notifier.channels.base import Notice
+from services.notifier.alerts import Routes
+from services.notifier.channels.base import Channel, Notice
 from services.notifier.core import Result, Sent
 from services.notifier.live import Hub
 from shared.adapters.postgres.cases import PostgresCases
@@ -17,7 +19,7 @@ from shared.alerting.terms import Match, Rate
 from shared.ports.credentials import Credential
 from shared.ports.ledger import Actor, Wanted
 from shared.sla.instants import MINUTE, SECOND, format_instant
-from tests.integration.alerting_kit import FAILS, Clock, Noting, Topic, inside, routing_file, settled, until
+from tests.integration.alerting_kit import FAILS, HEAD, Clock, Noting, Topic, inside, routing_file, settled, until
 from tests.integration.notifier_kit import START, notifier, verdict
 
 ANN = Actor("Ann", "c", "responder")
@@ -276,6 +278,29 @@ async def test_new_routes_hold_within_seconds_and_a_wrong_file_changes_nothing(d
         topic.say(verdict("opened", "c", revision=0))
         await until(lambda: boss.notices)
     assert boss.told == [("first", ("c",))]
+
+
+async def test_a_template_that_changes_holds_within_seconds_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
+    template, used = tmp_path / "chat.txt", list[int]()
+    template.write_text("{{ headline }}")
+    file = tmp_path / "routing.yaml"
+    file.write_text(f"{HEAD}  mails: [{{kind: mail, to: a@example.com, template: chat.txt}}]\nroute: {{receiver: mails}}")
+    routes = Routes([str(file)], lambda _: [], SystemTime())
+
+    async def use(_channels: Sequence[Channel]) -> None:
+        used.append(len(used))
+
+    async def changed() -> None: ...
+
+    watching = asyncio.ensure_future(routes.watch(use, changed))
+    template.write_text("{% include 'x' %}")
+    await until(lambda: routes.error)
+    assert f"{file}:8:53: error: the template chat.txt: line 1: include is not taken here" in routes.error
+    assert not used
+    template.write_text("{{ headline }} {{ case }}")
+    await until(lambda: used)
+    assert not routes.error
+    watching.cancel()
 
 
 async def test_who_stands_in_is_asked_at_once(database: str, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import structlog
 
 from services.notifier.channels.base import Notice
 from services.notifier.messages import Message, Words, clean, web_address
-from services.notifier.templating import Raw, Template, TemplateFailed
 from services.notifier.texts import TEXTS, Texts
+from shared.language.templates import Raw, Template, TemplateFailed
 
 LISTED_MAX: Final = 20  # breaches that a digest names
 log = structlog.get_logger()
