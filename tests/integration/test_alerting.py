@@ -159,7 +159,7 @@ async def test_receivers_that_remember_breaches_hear_of_each_its_acknowledgement
             "Ann",
         )
         topic.say(verdict("amended", "c-0", revision=1))
-        await until(lambda: chat.notices[-1].reason == "update")
+        await until(lambda: chat.notices[-1].messages[0].verdict.type == "slawatch.breach.amended")
         assert chat.notices[-1].messages[0].acknowledged_by == "Ann", "messages that follow say who has it"
         topic.say(*(verdict("closed", f"c-{n}", revision=2, stopped=DUE + SECOND) for n in range(70)))
 
