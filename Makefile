@@ -3,16 +3,18 @@ DEMO ?= 1
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+NATIVE := shared/sla/native
+SWIFT := $(NATIVE)/libswift.so
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help install dev run test test-slow nightly chaos mutation bench check lint formatting types imports format reference lock lock-kafka clean
+.PHONY: help install dev run test test-slow nightly chaos mutation bench check lint formatting types imports rust native format reference lock lock-kafka clean
 
 help:  ## show this
 	@echo "make TARGET, where TARGET is one of"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
-install: .venv/.run  ## bring what running needs into .venv (locked versions, checked sums)
-dev: .venv/.dev  ## likewise, with what tests and checks need
+install: .venv/.run native  ## bring what running needs into .venv (locked versions, checked sums)
+dev: .venv/.dev native  ## likewise, with what tests and checks need
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "slawatch needs Python 3.11 or newer, and finds none (say PYTHON=/path/to/python3.11)" >&2; exit 1; fi
@@ -29,6 +31,16 @@ dev: .venv/.dev  ## likewise, with what tests and checks need
 	@echo "installing what tests and checks need"
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
+
+native:  ## build the swift path of the engine, where there is cargo (Rust); without it all is the same, but slower
+	@if command -v cargo >/dev/null 2>&1; then $(MAKE) --no-print-directory $(SWIFT); \
+	else echo "no cargo (Rust) on this machine: the engine goes without its swift path, slower and the same"; fi
+
+$(SWIFT): $(wildcard $(NATIVE)/src/*.rs) $(NATIVE)/Cargo.toml $(NATIVE)/Cargo.lock
+	@echo "building the engine's swift path"
+	@{ cargo build --release --locked --offline --quiet --manifest-path $(NATIVE)/Cargo.toml && cp $(NATIVE)/target/release/libswift.* $(NATIVE)/target/ && \
+		mv -f "$$(ls $(NATIVE)/target/libswift.so $(NATIVE)/target/libswift.dylib 2>/dev/null | head -n 1)" $@; } || \
+		{ rm -f $@; echo "it could not be built: the engine goes without it, slower and the same" >&2; }
 
 run: install  ## run everything on this machine until Ctrl-C; DEMO=0 leaves the simulated vendors out
 	@exec $(BIN)/slawatch up $(if $(filter 0 no false,$(DEMO)),--no-demo)
@@ -52,7 +64,7 @@ bench: dev  ## measure, and print the figures
 	@$(BIN)/python -m tests.bench
 
 check: dev  ## the whole gate but the tests: lint, formatting, types, import contracts
-	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j4 lint formatting types imports
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j4 lint formatting types imports rust
 
 lint: dev
 	@$(BIN)/ruff check --quiet . && echo "lint: clean"
@@ -66,8 +78,15 @@ types: dev
 imports: dev
 	@$(BIN)/lint-imports > .venv/imports.log 2>&1 && echo "import contracts: kept" || { cat .venv/imports.log; exit 1; }
 
+rust:
+	@if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then \
+		cargo fmt --check --manifest-path $(NATIVE)/Cargo.toml && \
+		cargo clippy --quiet --locked --offline --manifest-path $(NATIVE)/Cargo.toml --all-targets -- -D warnings && echo "rust: clean"; \
+	else echo "rust: not looked at, there is no cargo with clippy and fmt here"; fi
+
 format: dev  ## put the code into form
 	@$(BIN)/ruff check --quiet --fix --select I . ; $(BIN)/ruff format .
+	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --manifest-path $(NATIVE)/Cargo.toml; fi
 
 reference: dev  ## write docs/reference and the dashboards anew from the code
 	@$(BIN)/python -m shared.language.schema

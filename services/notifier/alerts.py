@@ -61,14 +61,15 @@ class Routes:
     def __init__(self, files: Sequence[str], make_channels: MakeChannels, time: TimeSource) -> None:
         """Raises BadSettings where the files cannot be used."""
         self._files, self._make_channels, self._time = list(files), make_channels, time
-        self._seen = self._stamp()
         self.error = ""
         self.alerting: Alerting | None = None
+        self._seen = _stamps(self._watched)
         self.first_channels: Sequence[Channel] = ()
         if files:
             routing = load_routing(files)
             self.first_channels = make_channels(routing)
             self.alerting = Alerting(routing)
+            self._seen = _stamps(self._watched) | self._seen
 
     def override(self, overrides: dict[str, tuple[Override, ...]]) -> None:
         """Who stands in, by rota, says the ledger."""
@@ -76,21 +77,23 @@ class Routes:
             self.alerting = self.alerting.with_overrides(overrides)
 
     async def watch(self, use: Callable[[Sequence[Channel]], Awaitable[None]], changed: Callable[[], Awaitable[None]]) -> None:
-        """Read the files again when they change, until cancelled. `use` takes the new channels; then `changed`."""
+        """Read the files again when they or their templates change, or were wrong, until cancelled. `use` takes the new channels; then
+        `changed`."""
         while self._files:
             await self._time.sleep(RELOAD_S)
-            stamp = await asyncio.to_thread(self._stamp)
-            if stamp != self._seen:
-                self._seen = stamp
+            stamps = await asyncio.to_thread(_stamps, self._watched)
+            if stamps != self._seen or self.error:
                 await self._reload(use, changed)
+                self._seen = _stamps(self._watched) | stamps
 
     async def _reload(self, use: Callable[[Sequence[Channel]], Awaitable[None]], changed: Callable[[], Awaitable[None]]) -> None:
         try:
             routing = await asyncio.to_thread(load_routing, self._files)
             channels = self._make_channels(routing)
         except BadSettings as wrong:
+            if str(wrong) != self.error:
+                log.error("the Routing file is wrong: the last good one stays", error=str(wrong))
             self.error = str(wrong)
-            log.error("the Routing file is wrong: the last good one stays", error=self.error)
             return
         overrides = self.alerting.overrides if self.alerting is not None else {}
         self.alerting, self.error = Alerting(routing, overrides), ""
@@ -98,16 +101,26 @@ class Routes:
         log.info("routes read again", name=routing.name, channels=[channel.name for channel in channels])
         await changed()
 
-    def _stamp(self) -> list[tuple[int, int] | None]:
-        found: list[tuple[int, int] | None] = []
-        for file in self._files:
-            try:
-                status = Path(file).stat()
-            except OSError:
-                found.append(None)
-            else:
-                found.append((status.st_mtime_ns, status.st_size))
-        return found
+    @property
+    def _watched(self) -> list[Path]:
+        """The files, and the templates that they name."""
+        routing = self.alerting.routing if self.alerting is not None else None
+        channels = [channel for listed in routing.receivers.values() for channel in listed] if routing is not None else []
+        named = {channel.template: None for channel in channels if channel.template is not None}
+        return [*map(Path, self._files), *(Path(routing.folder) / name for name in named if routing is not None)]
+
+
+def _stamps(files: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
+    """When each was changed, and its size."""
+    found: dict[Path, tuple[int, int] | None] = {}
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            found[file] = None
+        else:
+            found[file] = (status.st_mtime_ns, status.st_size)
+    return found
 
 
 class Desk:
@@ -207,7 +220,7 @@ class Desk:
 
         steps: list[str] = []
         woken = await self._alerts.wake(now, decide, lease_until, WAKE_MAX)
-        self._dispatcher.dispatch(woken.changes.deliveries, woken.texts, lease_until)
+        self._dispatcher.dispatch(woken.changes.deliveries, woken.texts, lease_until, since=now)
         for route in steps:
             self._metrics.escalations.labels(route).inc()
         return woken.more

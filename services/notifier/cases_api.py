@@ -3,11 +3,11 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.notifier.actions import NOTE_CHARACTERS_MAX, CaseActions
 from services.notifier.cases import MAY, RESPONDERS, Reason, Refused, Verb
-from services.notifier.views import Breach, breach_of, no_such
+from services.notifier.views import Body, Breach, breach_of, no_such
 from shared.ports.casework import Priority
 from shared.ports.credentials import Credential
 from shared.ports.ledger import BreachRow
@@ -27,19 +27,19 @@ _ERRORS: Final = problems.responses(
 )
 
 
-class Note(BaseModel):
+class Note(Body):
     """A person's words."""
 
     text: str = Field(min_length=1, max_length=NOTE_CHARACTERS_MAX)
 
 
-class Words(BaseModel):
+class Words(Body):
     """Why, if there is something to say."""
 
     text: str = Field(default="", max_length=NOTE_CHARACTERS_MAX)
 
 
-class Grounds(BaseModel):
+class Grounds(Body):
     """Why."""
 
     reason: str = Field(min_length=1, max_length=NOTE_CHARACTERS_MAX)
@@ -51,17 +51,15 @@ class Excused(Grounds):
     approver: str = Field(default="", max_length=NAME_MAX, description="who agreed; left out: whoever sends this")
 
 
-class Assignment(BaseModel):
+class Assignment(Body):
     """What is left out stays; null takes it back."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     owner: str | None = Field(default=None, min_length=1, max_length=NAME_MAX)
     priority: Priority | None = None
     class_: str | None = Field(default=None, alias="class", min_length=1, max_length=100)
 
 
-class CorrectiveAction(BaseModel):
+class CorrectiveAction(Body):
     """What is left out stays; null takes it back."""
 
     root_cause: str | None = Field(default=None, min_length=1, max_length=NOTE_CHARACTERS_MAX)

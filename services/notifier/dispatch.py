@@ -210,9 +210,16 @@ class Dispatcher:
         return self._time.wall() + LEASE
 
     def dispatch(
-        self, planned: Sequence[Planned], texts: dict[str, Text], lease_until: int, *, inhibited: Collection[str] = frozenset()
+        self,
+        planned: Sequence[Planned],
+        texts: dict[str, Text],
+        lease_until: int,
+        *,
+        inhibited: Collection[str] = frozenset(),
+        since: int = 0,
     ) -> None:
-        """Send what was just recorded, from memory; take back the warnings that a breach made pointless."""
+        """Send what was just recorded, from memory; take back the warnings that a breach made pointless. `since`: when it was decided, for
+        what had waited until then; otherwise it is as old as its verdict."""
         for lanes in self._lanes.values():
             lanes.take_back(inhibited)
         decoded: dict[str, Verdict] = {}
@@ -231,7 +238,7 @@ class Dispatcher:
                 self._outcomes.put_nowait(_Done(done, told[0], 0))
                 continue
             thread, bodies = each.thread or each.breach_id, tuple(text.body for text in shown)
-            appended = max(text.appended for text in shown)
+            appended = max(since, *(text.appended for text in shown))
             taken_on = tuple(text.acknowledged_by for text in shown)
             claimed = Claimed(each.key, each.channel, 0, appended, bodies, lease_until, thread, each.reason, each.total, taken_on)
             lanes_of.offer(_Held(claimed, told))
@@ -337,7 +344,8 @@ class Dispatcher:
             claimed = each.claimed
             done = outcome(claimed, result, now, jitter)
             if done.state == "sent":
-                self._metrics.verdict_to_delivery.labels(channel.name).observe(max(0, now - claimed.appended) / 1000)
+                if claimed.reason not in PUT_OFF or claimed.attempts == 0:  # when a retried reminder was decided is not known any more
+                    self._metrics.verdict_to_delivery.labels(channel.name).observe(max(0, now - claimed.appended) / 1000)
             elif isinstance(result, HeldBack):
                 log.info("delivery held back", channel=channel.name, notice=claimed.key, error=done.error)
             else:

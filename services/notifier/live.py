@@ -18,6 +18,7 @@ from shared.ports.time import TimeSource
 
 QUEUE_MAX: Final = 1_000  # changes kept for a reader that is slow; then the oldest go, and it is told how many
 KEEPALIVE_S: Final = 15.0  # so that proxies keep the connection, and a reader that left is noticed
+RELAY_S: Final = 0.05  # changes wait so long for more: a notice is a transaction
 RELAY_RETRY_S: Final = 2.0
 REST_S: Final = 0.25  # a page is told at most so often: it fetches what stands now, not each step
 
@@ -130,6 +131,7 @@ class Relay:
                 await self._bulletin.open(self._heard)
                 while True:
                     await self._woken.wait()
+                    await self._time.sleep(RELAY_S)
                     self._woken.clear()
                     while self._waiting:
                         await self._bulletin.post(self._packed())

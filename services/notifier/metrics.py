@@ -25,7 +25,7 @@ class Metrics:
         )
         self.verdict_to_delivery = Histogram(
             "slawatch_verdict_to_delivery_seconds",
-            "From a verdict's record in the log to its delivery, by channel.",
+            "From a verdict's record in the log, or the end of what its route had it wait for, to its delivery, by channel.",
             ("channel",),
             buckets=BUCKETS,
             registry=registry,

@@ -1,10 +1,10 @@
 """From the topic of verdicts to the ledger, the channels and the live pages.
 
-    fetch ──► decode ──► one transaction: statements, breaches, risks, deliveries ──► dispatch, publish ──► quarantine ──► commit offsets
-                 │ poison                                                                                       ▲
+    fetch ──► decode ──► one transaction: statements, breaches, risks, deliveries ──► dispatch, publish ──► quarantine ──► offsets
+                 │ poison                                                                                       ▲            (beside)
                  └──────────────────────────────────────────────────────────────────────────────────────────────┘
 
-A crash anywhere repeats records; the ledger drops what it has seen.
+A crash anywhere repeats records; the ledger drops what it has seen. So nothing waits for offsets to be committed.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from shared.sla.instants import BadInstant, parse_instant
 from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 
+BATCH_FIRST: Final = 50  # verdicts in the first transaction of a storm, so that its first page need not wait for many
 BATCH_MAX: Final = 500  # verdicts in one transaction
 FETCH_S: Final = 0.5
 RETRY_S_MAX: Final = 5.0
@@ -91,12 +92,16 @@ class Pipeline:
         self._writer, self._ledger, self._dispatcher, self._desk, self._hub = writer, ledger, dispatcher, desk, hub
         self._metrics, self._time, self._quarantine = metrics, time, quarantine
         self._positions: dict[tuple[str, int], int | None] = {}  # of assigned partitions: the next offset, None before the first record
+        self._done: dict[tuple[str, int], int] = {}  # offsets to commit
+        self._news = asyncio.Event()
+        self._batch = BATCH_FIRST  # how many to fetch next: twice what came last
         self._ahead: deque[list[Record]] = deque()  # read while the ledger was away, to be written next
         self.missing: dict[str, str] = {"kafka": "not joined yet"}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._consume())
+            tasks.create_task(self._commit())
             tasks.create_task(self._dispatcher.run())
             tasks.create_task(self._desk.run())
             tasks.create_task(self._measure())
@@ -114,14 +119,17 @@ class Pipeline:
             except LogUnavailable as wrong:
                 self.missing["kafka"] = str(wrong)
                 log.warning("the log is away", error=str(wrong))
+                self._done.clear()
             finally:
+                await self.commit()
                 await self._reader.stop()
             await self._time.sleep(wait_s)
             wait_s = min(RETRY_S_MAX, wait_s * 2)
 
     async def step(self) -> None:
-        """One fetch, all the way to the committed offsets. Raises LogUnavailable."""
-        records = self._ahead.popleft() if self._ahead else await self._fetch(FETCH_S)
+        """One fetch, all the way to offsets that may be committed. Raises LogUnavailable."""
+        records = self._ahead.popleft() if self._ahead else await self._fetch(FETCH_S, self._batch)
+        self._batch = min(BATCH_MAX, max(BATCH_FIRST, 2 * len(records)))
         if not records:
             return
         told: list[Stated] = []
@@ -138,15 +146,27 @@ class Pipeline:
         if poisons:
             await self._set_aside(poisons)
         for record in records:
-            self._positions[record.topic, record.partition] = record.offset + 1
-        where = {(record.topic, record.partition): record.offset + 1 for record in records}
+            self._positions[record.topic, record.partition] = self._done[record.topic, record.partition] = record.offset + 1
+        self._news.set()
+
+    async def _commit(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Tell the log what is done, if there is news of it."""
+        where, self._done = self._done, {}
+        if not where:
+            return
         try:
             await self._reader.commit(where)
         except LogUnavailable as wrong:
             log.warning("offsets not committed: these records may come again, and are dropped then", error=str(wrong))
 
-    async def _fetch(self, timeout: float) -> list[Record]:
-        return list(chain.from_iterable(await self._reader.fetch(timeout, BATCH_MAX)))
+    async def _fetch(self, timeout: float, limit: int) -> list[Record]:
+        return list(chain.from_iterable(await self._reader.fetch(timeout, limit)))
 
     async def _record(self, batch: Sequence[Stated]) -> list[tuple[Stated, str]]:
         """Into the ledger, out to the channels. Waits while the ledger is away; gives back what the ledger will never take."""
@@ -204,7 +224,7 @@ class Pipeline:
             self._desk.urgent([told for told in map(read, records) if isinstance(told, Stated)])
         if sum(map(len, self._ahead)) < AHEAD_MAX:
             try:
-                records = await self._fetch(0.05)
+                records = await self._fetch(0.05, BATCH_MAX)
             except LogUnavailable as wrong:
                 log.warning("the log is away too", error=str(wrong))
                 return
@@ -249,6 +269,7 @@ class Pipeline:
     async def _on_revoked(self, where: set[tuple[str, int]]) -> None:
         for topic, partition in where:
             self._positions.pop((topic, partition), None)
+            self._done.pop((topic, partition), None)
         kept = ([record for record in records if (record.topic, record.partition) not in where] for records in self._ahead)
         self._ahead = deque(records for records in kept if records)
         self._metrics.behind.clear()

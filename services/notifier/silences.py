@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from services.notifier.alerts import Desk
 from services.notifier.cases import RESPONDERS
+from services.notifier.views import Body
 from shared.alerting.groups import Silence
 from shared.alerting.terms import BREACH, Match
 from shared.ports.alerts import Alerts, StoredOverride, StoredSilence
@@ -121,7 +122,7 @@ Patterns = Annotated[list[Pattern], Field(max_length=50), BeforeValidator(lambda
 Labels = dict[Annotated[str, Field(min_length=1, max_length=100)], Patterns]
 
 
-class Wish(BaseModel):
+class Wish(Body):
     """A silence to be made."""
 
     match: Labels = Field(description="label to texts of which it is one (or one text); * stands for any", min_length=1, max_length=20)
@@ -149,7 +150,7 @@ class SilencesOut(BaseModel):
     silences: list[SilenceOut]
 
 
-class OverrideWish(BaseModel):
+class OverrideWish(Body):
     """Somebody who is to stand in."""
 
     person: str = Field(max_length=200)

@@ -76,9 +76,9 @@ def test_notice(composer: Composer, now: int) -> Notice:
         cycle=1,
         state="breached",
         severity="info",
-        started=format_instant(now - HOUR),
+        started=format_instant(now - HOUR - SECOND),
         due=format_instant(now - SECOND),
-        target_s=3_599,
+        target_s=3_600,
         decided_at=format_instant(now),
     )
     verdict = Verdict(

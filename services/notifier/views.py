@@ -12,6 +12,12 @@ from shared.runtime.problems import Problem
 from shared.sla.instants import format_instant, or_none_instant
 
 
+class Body(BaseModel):
+    """What is sent. A field that is not known is refused: somebody meant something by it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
 class Acknowledgement(BaseModel):
     """Who has taken the breach on."""
 

@@ -128,7 +128,8 @@ class Alerting:
                 continue
             view.firing.append(member)
             since = facts.acknowledged.get(member.alert.breach_id)
-            if since is not None and route.acknowledged_for and clock.passed(since + route.acknowledged_for):
+            holds = member.alert.breach_id in facts.dealt_with or not route.acknowledged_for
+            if since is not None and not holds and clock.passed(since + route.acknowledged_for):
                 view.expired.append(member.alert.breach_id)
                 since = None
             if since is None:

@@ -44,11 +44,12 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 
 class Facts(msgspec.Struct, kw_only=True):
     """What decisions depend on beside the group. `sources`: labels of the firing alerts that may inhibit others, by breach id.
-    `acknowledged`: since when, by breach id."""
+    `acknowledged`: since when, by breach id. `dealt_with`: those whose case people excused or closed: this acknowledgement holds."""
 
     silences: tuple[Silence, ...] = ()
     sources: dict[str, dict[str, str]] = {}
     acknowledged: dict[str, int] = {}
+    dealt_with: set[str] = set()
 
 
 class Member(msgspec.Struct, kw_only=True):

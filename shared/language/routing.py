@@ -13,6 +13,7 @@ from shared.language.calendars import ALWAYS, HOURS, always, compile_calendar, h
 from shared.language.nodes import Listing, Node, Table, Text
 from shared.language.problems import Report, Wrong, nearest
 from shared.language.readers import BAD, Fields, Flag, Key, Leaf, Many, OneOf, Pairs, Record, Tagged
+from shared.language.templates import BadTemplate, read_template
 from shared.language.zones import transitions, zone, zone_name
 from shared.sla.calendars import Zone
 from shared.sla.instants import MINUTE, BadInstant, parse_instant
@@ -321,6 +322,9 @@ class _Check:
         }
 
     def all(self) -> None:
+        for _, listed in self._fields.get("receivers", ()):
+            for channel in listed:
+                self._template(channel)
         for _, person in self._fields.get("people", ()):
             self._known("receivers", "receiver", person, "receivers")
         for _, rota in self._fields.get("rotas", ()):
@@ -337,6 +341,18 @@ class _Check:
                 if root.has_key(key):
                     self._report.at(root.key_place(key), f"the root takes all alerts: no {key} here", "put it on a route below")
             self._route(root, told=False, names={})
+
+    def _template(self, channel: Fields) -> None:
+        folder = Path(self._report.file).parent
+        if "template" not in channel or not Path(self._report.file).is_file():
+            return
+        if channel["kind"] == "webhook":
+            self._report.at(channel.key_place("template"), "a webhook is the verdict itself and takes no template")
+            return
+        try:
+            read_template(folder / channel["template"])
+        except BadTemplate as wrong:
+            self._report.at(channel.place("template"), f"the template {channel['template']}: {wrong}")
 
     def _steps(self, escalation: Fields) -> None:
         last = -1

@@ -47,9 +47,11 @@ class ObjectiveRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery in a list: of one breach (`vendor`, `objective`, `case` are its), or of a warning or a group (they are None)."""
+    """A delivery in a list: of one breach or warning (`vendor`, `objective`, `case` are its), or of a group (they are None).
+    `known`: there is a breach of this id."""
 
     breach_id: str
+    known: bool
     channel: str
     reason: str
     warning: bool

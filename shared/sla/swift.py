@@ -27,7 +27,7 @@ from shared.sla.statements import Written
 if TYPE_CHECKING:
     from shared.sla.engine import Desk, Lane
 
-LIBRARY: Final = Path(__file__).with_name("native") / "target" / "release" / "libswift.so"
+LIBRARY: Final = Path(__file__).with_name("native") / "libswift.so"
 NEVER: Final = -(1 << 63)
 _NONE: Final = (1 << 32) - 1
 _NO_STATE: Final = 255

@@ -90,6 +90,8 @@ class Topic:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.committed = 0
+        self.fetched: list[int] = []  # how many at once
+        self.hold: asyncio.Event | None = None  # commits wait for it
 
     def say(self, *said: Verdict) -> None:
         now = SystemTime().wall()
@@ -111,6 +113,7 @@ class Reader:
     async def fetch(self, timeout: float, limit: int) -> list[Batch]:  # the port's
         found = self._topic.records[self._position : self._position + limit]
         self._position += len(found)
+        self._topic.fetched.append(len(found))
         if found:
             return [Batch.of(found)]
         await asyncio.sleep(min(timeout, 0.01))
@@ -125,6 +128,8 @@ class Reader:
         return 0
 
     async def commit(self, offsets: dict[tuple[str, int], int]) -> None:
+        if self._topic.hold is not None:
+            await self._topic.hold.wait()
         self._topic.committed = max(self._topic.committed, offsets["t", 0])
 
 
@@ -148,7 +153,8 @@ class Inside:
         def make(routing: Routing) -> list[Channel]:
             return [by_name[terms.name] for listed in routing.receivers.values() for terms in listed if terms.name in by_name]
 
-        metrics = Metrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = Metrics(self.registry)
         self.routes = Routes([str(file) for file in files], make, time)
         self.dispatcher = Dispatcher(
             channels, self.ledger, time, metrics, composer=Composer(""), jitter=lambda: 0.0, on_delivery=lambda *_: None, poll_s=0.1

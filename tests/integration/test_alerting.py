@@ -1,19 +1,25 @@
 """Alerts over real PostgreSQL: what is decided is remembered, by whichever notifier comes to it."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.notifier.channels.base import Notice
+from services.notifier.actions import Actions, CaseActions
+from services.notifier.alerts import Routes
+from services.notifier.channels.base import Channel, Notice
 from services.notifier.core import Result, Sent
+from services.notifier.live import Hub
+from shared.adapters.postgres.cases import PostgresCases
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.system_time import SystemTime
 from shared.alerting.terms import Match, Rate
+from shared.ports.credentials import Credential
 from shared.ports.ledger import Actor, Wanted
 from shared.sla.instants import MINUTE, SECOND, format_instant
-from tests.integration.alerting_kit import FAILS, Clock, Noting, Topic, inside, routing_file, settled, until
+from tests.integration.alerting_kit import FAILS, HEAD, Clock, Noting, Topic, inside, routing_file, settled, until
 from tests.integration.notifier_kit import START, notifier, verdict
 
 ANN = Actor("Ann", "c", "responder")
@@ -56,6 +62,55 @@ async def test_an_escalation_goes_on_after_a_crash_and_stops_when_acknowledged(d
         ("chat/webhook", "first", "sent"),
         ("boss/webhook", "escalation", "sent"),
     ]
+
+
+async def test_nobody_is_woken_again_for_an_excused_breach_until_its_case_is_opened_again(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, ESCALATED), Topic(), Clock()
+    chat, boss = pair()
+    opened = verdict("opened", "a", revision=0)
+    mia = Credential(id="c", kind="token", role="manager", vendors=(), name="Mia", hash=b"", created_at=START)
+    engine = connect(database)
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        work = CaseActions(PostgresCases(engine), Actions(it.ledger, Hub(), clock), Hub(), clock)
+        topic.say(opened)
+        await settled(it, opened.data.breach_id)
+        await work.do(opened.data.breach_id, "excuse", mia, text="flood", approver="board")
+        clock.forward(5 * 3_600)
+        await asyncio.sleep(0.5)
+        assert len(chat.notices) == 1
+        await work.do(opened.data.breach_id, "reopen", mia, text="not granted")
+        await until(lambda: len(chat.notices) == 2)
+    assert chat.told[1] == ("repeat", ("a",))
+    await engine.dispose()
+
+
+async def test_what_routes_have_wait_is_not_called_late(database: str, tmp_path: Path) -> None:
+    file, topic, clock = routing_file(tmp_path, ESCALATED), Topic(), Clock()
+    chat, boss = pair()
+    async with inside(database, topic, [chat, boss], file, time=clock) as it:
+        topic.say(verdict("opened", "a", revision=0))
+        await settled(it, verdict("opened", "a", revision=0).data.breach_id)
+        clock.forward(15 * 60)
+        await until(lambda: boss.notices)
+        name, labels = "slawatch_verdict_to_delivery_seconds", {"channel": "boss/webhook"}
+        await until(lambda: it.registry.get_sample_value(f"{name}_count", labels) == 1)
+        took = it.registry.get_sample_value(f"{name}_sum", labels)
+    assert took is not None
+    assert took < 60, "an escalation is due when its step is, not when the breach was told first"
+
+
+async def test_the_list_of_messages_says_what_a_warning_was_about(database: str, tmp_path: Path) -> None:
+    file, topic, engine = routing_file(tmp_path, ESCALATED), Topic(), connect(database)
+    chat, boss = pair()
+    async with inside(database, topic, [chat, boss], file):
+        topic.say(verdict("clock.warning", "a", threshold="80%"), verdict("opened", "b", revision=0))
+        await until(lambda: len(chat.notices) == 2)
+        rows = await PostgresCases(engine).sent(channel=None, state=None, limit=10)
+    assert sorted((row.case, row.vendor, row.objective, row.known) for row in rows) == [
+        ("a", "acme", "resolution", False),
+        ("b", "acme", "resolution", True),
+    ]
+    await engine.dispose()
 
 
 async def test_an_acknowledgement_stops_a_step_that_is_being_retried_and_times_out(database: str, tmp_path: Path) -> None:
@@ -104,7 +159,7 @@ async def test_receivers_that_remember_breaches_hear_of_each_its_acknowledgement
             "Ann",
         )
         topic.say(verdict("amended", "c-0", revision=1))
-        await until(lambda: chat.notices[-1].reason == "update")
+        await until(lambda: chat.notices[-1].messages[0].verdict.type == "slawatch.breach.amended")
         assert chat.notices[-1].messages[0].acknowledged_by == "Ann", "messages that follow say who has it"
         topic.say(*(verdict("closed", f"c-{n}", revision=2, stopped=DUE + SECOND) for n in range(70)))
 
@@ -225,6 +280,29 @@ async def test_new_routes_hold_within_seconds_and_a_wrong_file_changes_nothing(d
     assert boss.told == [("first", ("c",))]
 
 
+async def test_a_template_that_changes_holds_within_seconds_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
+    template, used = tmp_path / "chat.txt", list[int]()
+    template.write_text("{{ headline }}")
+    file = tmp_path / "routing.yaml"
+    file.write_text(f"{HEAD}  mails: [{{kind: mail, to: a@example.com, template: chat.txt}}]\nroute: {{receiver: mails}}")
+    routes = Routes([str(file)], lambda _: [], SystemTime())
+
+    async def use(_channels: Sequence[Channel]) -> None:
+        used.append(len(used))
+
+    async def changed() -> None: ...
+
+    watching = asyncio.ensure_future(routes.watch(use, changed))
+    template.write_text("{% include 'x' %}")
+    await until(lambda: routes.error)
+    assert f"{file}:8:53: error: the template chat.txt: line 1: include is not taken here" in routes.error
+    assert not used
+    template.write_text("{{ headline }} {{ case }}")
+    await until(lambda: used)
+    assert not routes.error
+    watching.cancel()
+
+
 async def test_who_stands_in_is_asked_at_once(database: str, tmp_path: Path) -> None:
     text = """
 people: {ann: {receivers: chat}, bo: {receivers: boss}}
@@ -278,6 +356,8 @@ async def test_row_21_a_storm_becomes_digests_within_the_limits_and_all_of_it_is
         topic.say(*(verdict("opened", f"c-{n}", revision=0, severity="ticket" if n else "page") for n in range(number)))
         await until(lambda: chat.notices)
         assert it.time.monotonic() - started < 1, "the first within a second"
+        await until(lambda: sum(topic.fetched) == number, within_s=60)
+        assert list(filter(None, topic.fetched))[:5] == [50, 100, 200, 400, 500], "the first page waits for few others"
         await until(lambda: len(boss.notices) == number and sum(notice.total for notice in chat.notices) >= number, within_s=60)
         took = it.time.monotonic() - started
         assert len(chat.notices) <= 5 * (took + 1), "the robot's limit"

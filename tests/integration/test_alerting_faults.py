@@ -127,6 +127,38 @@ route: {escalation: e, group_by: vendor, group_wait: 0s, group_interval: 0s}
     await admin.dispose()
 
 
+async def test_row_9_a_connection_that_the_server_has_ended_is_not_handed_out_again(database: str) -> None:
+    """Not even once: pages and the API do without an error after a restart, although nothing is asked before each use."""
+    admin, engine = connect(database), connect(database, pool=3)
+    async with engine.begin() as one, engine.begin() as two:  # both go back into the pool
+        for connection in (one, two):
+            await connection.exec_driver_sql("SELECT 1")
+    async with admin.begin() as connection:
+        await connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    await asyncio.sleep(0.2)  # the sockets tell
+    async with engine.begin() as one, engine.begin() as two:
+        for connection in (one, two):
+            await connection.exec_driver_sql("SELECT 1")
+    await engine.dispose()
+    await admin.dispose()
+
+
+async def test_verdicts_do_not_wait_for_offsets_to_be_committed(database: str, tmp_path: Path) -> None:
+    file, topic = routing_file(tmp_path, "route: {receiver: chat, group_by: breach}"), Topic()
+    chat, commits = Noting("chat/webhook"), asyncio.Event()
+    async with inside(database, topic, [chat], file) as it:
+        topic.hold = commits
+        for number in range(3):
+            topic.say(verdict("opened", f"c-{number}", revision=0))
+            await until(lambda told=number + 1: len(chat.notices) == told)  # type: ignore[misc]  # the default is the loop's
+        assert topic.committed == 0
+        await eventually(it, "c-2")
+        commits.set()
+        await until(lambda: topic.committed == 3)
+
+
 def _told(*channels: Noting) -> list[str]:
     """The breaches that notices were about; one that is sent again under its own key (its lease ran out meanwhile) is the same notice."""
     notices = {(channel.name, notice.key): notice for channel in channels for notice in channel.notices}

@@ -368,6 +368,7 @@ async def test_a_crash_between_the_ledger_and_the_offsets_is_absorbed(database_u
             with contextlib.suppress(_Crash):
                 while log.committed < len(said):
                     await pipeline.step()
+                    await pipeline.commit()
             crashed += log.committed < len(said)
         assert crashed == 2
         for breach_id, standing in ((said[0].data.breach_id, "closed"), (said[1].data.breach_id, "retracted")):

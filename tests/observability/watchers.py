@@ -30,7 +30,7 @@ def tool(name: str, package: str) -> str:
 def promtool(*words: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run Prometheus' own checker; `given` is its standard input."""
     command = [tool("promtool", "prometheus"), *map(str, words)]
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=240, check=False)
 
 
 def documents(path: Path) -> list[Any]:

@@ -9,9 +9,9 @@ from services.notifier.channels.http import JSON, Poster
 from services.notifier.channels.layout import PLAIN, Layout
 from services.notifier.core import Failed, Result
 from services.notifier.messages import Message
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.ports.time import TimeSource
 from shared.sla.instants import DAY, HOUR, MINUTE, format_instant, parse_instant
 from shared.wire.verdicts import CORRECTION_TYPES

@@ -17,9 +17,9 @@ from services.notifier.channels.base import Notice
 from services.notifier.channels.http import is_public
 from services.notifier.channels.layout import PLAIN, Layout
 from services.notifier.core import Failed, Result, Sent
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.sla.instants import MINUTE
 
 LIMIT: Final = Rate(20, MINUTE)

@@ -10,9 +10,9 @@ from services.notifier.channels.base import Notice
 from services.notifier.channels.http import JSON, Poster, json_of
 from services.notifier.channels.layout import Layout, Markup
 from services.notifier.core import Failed, Gone, Result, Sent
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.sla.instants import SECOND
 
 API: Final = "https://slack.com/api/chat.postMessage"

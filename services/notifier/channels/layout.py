@@ -8,8 +8,8 @@ import structlog
 
 from services.notifier.channels.base import Notice
 from services.notifier.messages import Message, Words, clean, web_address
-from services.notifier.templating import Raw, Template, TemplateFailed
 from services.notifier.texts import TEXTS, Texts
+from shared.language.templates import Raw, Template, TemplateFailed
 
 LISTED_MAX: Final = 20  # breaches that a digest names
 log = structlog.get_logger()
@@ -69,8 +69,9 @@ class Layout:
     def text(self, notice: Notice, *, linked: bool = True, titled: bool = True) -> str:
         """The whole message in the mark-up. `linked`, `titled`: with links and title, where they have no other place."""
         if self._template is not None:
+            tested = [self.markup.escape(self.texts("reason.test.text"))] if notice.reason == "test" else []
             try:
-                return self._fit([self._template.render(values_of(notice, self))], [])
+                return self._fit([self._template.render(values_of(notice, self))], tested)
             except TemplateFailed as wrong:
                 log.error("a template does not work: the built-in text is sent", channel=self._channel, error=str(wrong))
                 return self._built_in(notice, linked, titled, self.texts("template.broken", why=clean(str(wrong))))

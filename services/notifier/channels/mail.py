@@ -19,9 +19,9 @@ from services.notifier.channels.http import masked
 from services.notifier.channels.layout import PLAIN, Layout, is_group
 from services.notifier.core import Failed, Result, Sent
 from services.notifier.messages import Past, clean, instant
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.ports.time import TimeSource
 from shared.sla.instants import MINUTE, format_instant
 

@@ -10,9 +10,9 @@ from services.notifier.channels.http import JSON, Poster, json_of
 from services.notifier.channels.layout import PLAIN, Layout
 from services.notifier.core import Failed, Result, Sent
 from services.notifier.messages import Message
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.sla.instants import MINUTE
 
 TIMEOUT_S: Final = 25.0  # of all events of one notice

@@ -12,9 +12,9 @@ from services.notifier.channels.base import Notice
 from services.notifier.channels.http import JSON, Judge, Poster, json_of
 from services.notifier.channels.layout import PLAIN, Layout, Markup, markdown_escape
 from services.notifier.core import Failed, Gone, Result
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, Texts
 from shared.alerting.terms import Rate
+from shared.language.templates import Template
 from shared.ports.time import TimeSource
 from shared.sla.instants import MINUTE, SECOND
 

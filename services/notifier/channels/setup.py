@@ -22,7 +22,6 @@ from services.notifier.channels.mail import History, Mail, Server, no_history, s
 from services.notifier.channels.pagerduty import PagerDuty
 from services.notifier.channels.robots import Kind, Robot, judge_of
 from services.notifier.channels.webhook import PREFIX, Webhook
-from services.notifier.templating import BadTemplate, Template
 from services.notifier.texts import LANGUAGES
 from shared.alerting.terms import (
     AlertmanagerTerms,
@@ -38,6 +37,7 @@ from shared.alerting.terms import (
     WebhookTerms,
     WecomTerms,
 )
+from shared.language.templates import BadTemplate, Template, read_template
 from shared.ports.time import TimeSource
 from shared.runtime.credentials import secret_file
 from shared.runtime.settings import BadSettings, Settings
@@ -207,7 +207,7 @@ class _Maker:
             else PLAIN.escape
         )
         try:
-            return Template(self._read(terms.name, terms.template, "template"), escape)
+            return read_template(self._folder / terms.template, escape)
         except BadTemplate as wrong:
             raise BadSettings(f"{terms.name}: template {terms.template}: {wrong}") from None
 

@@ -68,16 +68,20 @@ async def _read_groups(connection: AsyncConnection, keys: Collection[str]) -> di
 async def _facts(connection: AsyncConnection, breach_ids: Collection[str], now: int) -> Facts:
     recent = silences.c.ends_at > now - MINUTE  # whether one is over is for the decision to say
     quiet = await connection.execute(sa.select(*_SILENCE_COLUMNS).where(recent))
-    inhibiting = await connection.execute(sa.select(sources.c.breach_id, sources.c.labels))
-    taken = sa.select(breaches.c.breach_id, breaches.c.acknowledged_at).where(
+    columns = (breaches.c.breach_id, breaches.c.acknowledged_at, breaches.c.stage.in_(("excused", "closed")))
+    taken = sa.select(*columns, sa.cast(sa.null(), sources.c.labels.type)).where(
         any_of(breaches.c.breach_id, breach_ids), breaches.c.acknowledged_at.is_not(None)
     )
-    acknowledged = await connection.execute(taken) if breach_ids else ()
-    return Facts(
-        silences=tuple(_silence(row).silence for row in quiet),
-        sources={row.breach_id: row.labels for row in inhibiting},
-        acknowledged={row.breach_id: row.acknowledged_at for row in acknowledged},
-    )
+    inhibiting = sa.select(sources.c.breach_id, sa.null(), sa.false(), sources.c.labels)
+    facts = Facts(silences=tuple(_silence(row).silence for row in quiet))
+    for breach_id, acknowledged_at, dealt_with, labels in await connection.execute(sa.union_all(taken, inhibiting)):
+        if acknowledged_at is None:
+            facts.sources[breach_id] = labels
+        else:
+            facts.acknowledged[breach_id] = acknowledged_at
+            if dealt_with:
+                facts.dealt_with.add(breach_id)
+    return facts
 
 
 async def write_groups(connection: AsyncConnection, changes: GroupChanges, breach_ids: Collection[str], now: int) -> None:
@@ -133,10 +137,15 @@ async def _stir(connection: AsyncConnection, now: int, which: sa.ColumnElement[b
     await connection.execute(sa.update(groups).where(which, later).values(next_at=now))
 
 
+async def stir_breach(connection: AsyncConnection, breach_id: str, now: int) -> None:
+    """Its groups decide again: what people made of it has changed."""
+    await _stir(connection, now, groups.c.key.in_(sa.select(members.c.key).where(members.c.breach_id == breach_id)))
+
+
 async def stop_steps(connection: AsyncConnection, breach_id: str, now: int) -> None:
     """Somebody has acknowledged: what waits to be delivered for want of that is not, and its groups decide again."""
     waiting = (deliveries.c.breach_id == breach_id, deliveries.c.state == "pending", deliveries.c.reason.in_(PUT_OFF))
-    await _stir(connection, now, groups.c.key.in_(sa.select(members.c.key).where(members.c.breach_id == breach_id)))
+    await stir_breach(connection, breach_id, now)
     await connection.execute(sa.update(deliveries).where(*waiting).values(state="inhibited", next_attempt_at=None))
 
 
@@ -175,15 +184,6 @@ async def texts_of(connection: AsyncConnection, verdict_ids: Collection[str]) ->
     both = verdicts.outerjoin(breaches, breaches.c.breach_id == verdicts.c.breach_id)
     rows = await connection.execute(sa.select(*columns).select_from(both).where(any_of(verdicts.c.id, verdict_ids)))
     return {row.id: Text(row.body.encode(), row.appended, row.acknowledged_by or "") for row in rows}
-
-
-async def acknowledged_of(connection: AsyncConnection, breach_ids: Collection[str]) -> dict[str, str]:
-    """Who has taken on which of these breaches."""
-    columns = (breaches.c.breach_id, breaches.c.acknowledged_by)
-    rows = await connection.execute(
-        sa.select(*columns).where(any_of(breaches.c.breach_id, breach_ids), breaches.c.acknowledged_by.is_not(None))
-    )
-    return {row.breach_id: row.acknowledged_by for row in rows}
 
 
 async def tell_acknowledged(connection: AsyncConnection, breach_id: str, revision: int, channels: Collection[str], at: int) -> None:

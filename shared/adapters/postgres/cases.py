@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.adapters.postgres.alerts import stir_breach
 from shared.adapters.postgres.breach_rows import BREACH_COLUMNS, breach_of
 from shared.adapters.postgres.guarding import clean, guarded
 from shared.adapters.postgres.ledger_tables import CORRECTING, breach_actions, breaches, deliveries, risks, verdicts
@@ -20,6 +21,7 @@ from shared.ports.ledger import Actor, BreachRow
 from shared.sla.instants import DAY
 from shared.sla.terms import Money, Penalty
 
+_OF_BREACHES: Final = ("vendor", "objective", "case")
 _COUNT: Final = sa.func.count()
 _OPEN: Final = breaches.c.standing == "open"
 _WITHDRAWN: Final = breaches.c.standing == "retracted"
@@ -68,7 +70,10 @@ class PostgresCases:
             written |= {"changes": msgspec.to_builtins(change.changed) or None}
             await connection.execute(sa.insert(breach_actions).values(written))
             write = sa.update(breaches).where(breaches.c.breach_id == breach.breach_id).values(_values(change.facts))
-            return breach_of((await connection.execute(write.returning(*BREACH_COLUMNS))).one())
+            written_row = (await connection.execute(write.returning(*BREACH_COLUMNS))).one()
+            if change.facts.stage != breach.stage:
+                await stir_breach(connection, breach.breach_id, at)
+            return breach_of(written_row)
 
     async def corrections(self, *, vendor: str | None = None, limit: int) -> list[BreachRow]:
         query = sa.select(*BREACH_COLUMNS).where(breaches.c.correction_due.is_not(None)).order_by(breaches.c.correction_due).limit(limit)
@@ -164,11 +169,15 @@ class PostgresCases:
             return [ObjectiveRow(**dict(zip(names, row, strict=True))) for row in await connection.execute(query)]
 
     async def sent(self, *, channel: str | None, state: DeliveryState | None, limit: int) -> list[SentRow]:
-        of_breaches = ("vendor", "objective", "case")
-        columns = [(breaches if name in of_breaches else deliveries).c[name] for name in SentRow.__struct_fields__ if name != "breach_id"]
+        names = [name for name in SentRow.__struct_fields__ if name not in ("breach_id", "known", *_OF_BREACHES)]
         shown = sa.func.coalesce(breaches.c.breach_id, deliveries.c.breach_id).label("breach_id")
         behind = sa.func.regexp_replace(deliveries.c.breach_id, f"{CORRECTION}$", "")
-        query = sa.select(shown, *columns).select_from(deliveries.outerjoin(breaches, breaches.c.breach_id == behind)).limit(limit)
+        said = sa.cast(verdicts.c.body, JSONB)["data"]  # a warning's, which has no breach yet; a group speaks of many
+        about = [sa.func.coalesce(breaches.c[name], said[name].astext).label(name) for name in _OF_BREACHES]
+        alone = sa.and_(verdicts.c.id == deliveries.c.verdicts[1], deliveries.c.total == 1, breaches.c.breach_id.is_(None))
+        both = deliveries.outerjoin(breaches, breaches.c.breach_id == behind).outerjoin(verdicts, alone)
+        known = breaches.c.breach_id.is_not(None).label("known")
+        query = sa.select(shown, known, *(deliveries.c[name] for name in names), *about).select_from(both).limit(limit)
         if channel is not None:
             query = query.where(deliveries.c.channel == clean(channel))
         waiting = query.where(deliveries.c.state == "pending").order_by(deliveries.c.next_attempt_at)

@@ -1,10 +1,12 @@
 """The connection to PostgreSQL and its schema."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 metadata = MetaData(
@@ -20,11 +22,19 @@ MIGRATION_LOCK = 0x51A7A7C4  # services start together: one migrates, the others
 
 
 def connect(url: str, *, pool: int = 5) -> AsyncEngine:
-    """An engine for a PostgreSQL URL, whichever driver it names. Connections are tested before use."""
+    """An engine for a PostgreSQL URL, whichever driver it names. A connection that the server has ended is never handed out."""
     scheme, _, rest = url.partition("://")
     if not scheme.startswith("postgres"):
         raise ValueError(f"SLAWATCH_DATABASE must be a postgresql:// URL, not {scheme}://")
-    return create_async_engine(f"postgresql+asyncpg://{rest}", pool_size=pool, max_overflow=0, pool_pre_ping=True, pool_timeout=10)
+    engine = create_async_engine(f"postgresql+asyncpg://{rest}", pool_size=pool, max_overflow=0, pool_timeout=10)
+    event.listen(engine.sync_engine, "checkout", _refuse_ended)
+    return engine
+
+
+def _refuse_ended(connection: Any, _record: Any, _proxy: Any) -> None:
+    """The socket has told already, so nothing is asked: SQLAlchemy's `pool_pre_ping` costs four trips for every transaction."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError("the server has ended it")
 
 
 def _upgrade(connection: Connection) -> None:

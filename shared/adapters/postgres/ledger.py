@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.alert_tables import told
 from shared.adapters.postgres.alerts import (
-    acknowledged_of,
+    any_of,
     hold_groups,
     stop_steps,
     tell_acknowledged,
@@ -148,13 +148,7 @@ class PostgresLedger:
                 _LOCK_EACH,
                 {"b": list(breach_ids)},
             )
-            ids = await connection.execute(sa.select(verdicts.c.id).where(verdicts.c.id == sa.any_(sa.literal(list(verdict_ids), _TEXTS))))
-            last = await connection.execute(
-                sa.select(breaches.c.breach_id, breaches.c.revision).where(
-                    breaches.c.breach_id == sa.any_(sa.literal(list(breach_ids), _TEXTS))
-                )
-            )
-            known = Known(set(ids.scalars()), {row.breach_id: row.revision for row in last})
+            known, acknowledged = await self._known(connection, verdict_ids, breach_ids)
             if groups is not None:
                 held, facts = await hold_groups(connection, groups, breach_ids, lease_until - MINUTE)
                 known = known._replace(groups=held, facts=facts)
@@ -165,9 +159,26 @@ class PostgresLedger:
             await write_deliveries(connection, changes.deliveries, lease_until)
             here = {stated.id for stated in changes.statements}
             changes.texts = await texts_of(connection, {shown for each in changes.deliveries for shown in each.shown} - here)
-            if changes.deliveries:
-                changes.acknowledged = await acknowledged_of(connection, breach_ids)
+            asked_anew = changes.reopened | changes.alerts.expired
+            changes.acknowledged = {breach_id: name for breach_id, name in acknowledged.items() if breach_id not in asked_anew}
         return changes
+
+    @staticmethod
+    async def _known(connection: AsyncConnection, verdict_ids: Sequence[str], breach_ids: Sequence[str]) -> tuple[Known, dict[str, str]]:
+        """What is on record of these, and who has taken on which of the breaches; one question, as each costs as much."""
+        seen = sa.select(verdicts.c.id, sa.null(), sa.null()).where(any_of(verdicts.c.id, verdict_ids))
+        last = sa.select(breaches.c.breach_id, breaches.c.revision, breaches.c.acknowledged_by).where(
+            any_of(breaches.c.breach_id, breach_ids)
+        )
+        ids, revisions, acknowledged = set[str](), dict[str, int](), dict[str, str]()
+        for name, revision, by in await connection.execute(sa.union_all(last, seen)):
+            if revision is None:
+                ids.add(name)
+            else:
+                revisions[name] = revision
+                if by is not None:
+                    acknowledged[name] = by
+        return Known(ids, revisions), acknowledged
 
     async def _write(self, connection: AsyncConnection, changes: Changes) -> None:
         if changes.statements:

@@ -305,6 +305,17 @@ def test_an_acknowledgement_that_times_out_never_reopens_what_is_over() -> None:
     assert who(it) == [(0, "ann", "first"), (60, "ann", "resolved")]
 
 
+def test_nobody_is_asked_again_about_a_case_that_is_excused_or_closed_until_it_is_taken_up_again() -> None:
+    it = Timeline(PAGED, "2026-03-02T10:00:00Z")
+    it.opened(0, "a")
+    it.excused(5, "a")
+    it.until(3_000)
+    assert who(it) == [(0, "ann", "first")]
+    it.taken_up_again(3_000, "a")
+    it.until(3_010)
+    assert who(it)[1:] == [(3_000, "ann", "repeat")], "its acknowledgement has timed out by now"
+
+
 def test_reopening_asks_for_a_new_acknowledgement() -> None:
     it = Timeline(PAGED, "2026-03-02T10:00:00Z")
     it.opened(0, "a")

@@ -90,6 +90,17 @@ class Timeline:
             self._facts.acknowledged.setdefault(case, now)
         self._wake(now, set(self.groups))
 
+    def excused(self, minute: float, *cases: str) -> None:
+        """Or closed: by people, which acknowledges, too."""
+        self._facts.dealt_with.update(cases)
+        self.acknowledged(minute, *cases)
+
+    def taken_up_again(self, minute: float, *cases: str) -> None:
+        """Their cases, by people."""
+        now = self.until(minute)
+        self._facts.dealt_with.difference_update(cases)
+        self._wake(now, set(self.groups))
+
     def silenced(self, minute: float, to: float, **labels: str) -> None:
         now = self.until(minute)
         match = Match(labels={name: (value,) for name, value in labels.items()})

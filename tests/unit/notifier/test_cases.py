@@ -4,8 +4,12 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from services.notifier.cases import MAY, Reason, Request, Verb, correction_state, decide
+from services.notifier.cases_api import Assignment, CorrectiveAction
+from services.notifier.silences import Wish
+from services.notifier.views import Body
 from shared.ports.casework import Correction, Excuse, Facts, Stage, Work
 from shared.ports.ledger import BreachRow
 from shared.sla.instants import HOUR
@@ -122,3 +126,11 @@ def test_the_actions_own_clock(done_at: int | None, now: int, expected: str) -> 
 def test_work_survives_the_database() -> None:
     work = msgspec.structs.replace(EXCUSE, correction=Correction(action="x", due=NOW), root_cause="y")
     assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(work)), Work) == work
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"), [(Assignment, {"prio": "P1"}), (CorrectiveAction, {"cause": "flood"}), (Wish, {"until": "later"})]
+)
+def test_a_field_that_is_not_known_is_refused_rather_than_forgotten(body: type[Body], sent: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        body.model_validate(sent)

@@ -113,7 +113,7 @@ async def test_row_22_private_addresses_are_refused_unless_allowed(tmp_path: Pat
         (SlackTerms(name="o/slack", token=KEY), "either url"),
         (WecomTerms(name="o/wecom", url=Secret(file="nowhere")), "o/wecom: the secret nowhere cannot be read"),
         (WecomTerms(name="o/wecom", url=HOOK, template="bad.txt"), r"o/wecom: template bad.txt: line 2"),
-        (WecomTerms(name="o/wecom", url=HOOK, template="huge.txt"), "huge.txt has more than"),
+        (WecomTerms(name="o/wecom", url=HOOK, template="huge.txt"), "huge.txt: longer than"),
         (WebhookTerms(name="o/webhook", url="https://hook.example/", template="bad.txt"), "takes no template"),
         (WebhookTerms(name="o/webhook", url="https://hook.example/", secret=SIGN), "o/webhook: .*whsec_"),
         (AppriseTerms(name="o/apprise", url=SIGN), "not an address that Apprise knows"),

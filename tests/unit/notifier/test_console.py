@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.notifier import page_texts
+from services.notifier.cases import MAY
 from services.notifier.catalogue import Catalogue
 from services.notifier.console.forms import local_instant
 from services.notifier.console.panels import Panel, Panels
@@ -36,6 +37,12 @@ def test_both_languages_say_the_same_with_the_same_gaps() -> None:
     assert page_texts.ENGLISH.keys() == page_texts.CHINESE.keys()
     for key, text in page_texts.ENGLISH.items():
         assert sorted(re.findall(r"{(\w+)}", text)) == sorted(re.findall(r"{(\w+)}", page_texts.CHINESE[key])), key
+
+
+def test_everything_that_is_written_into_the_audit_trail_has_words() -> None:
+    for action in ("acknowledge", "acknowledgement-timed-out", *MAY):
+        for texts in LANGUAGES.values():
+            assert f"action.{action}" in texts, action
 
 
 def test_every_word_that_a_page_asks_for_is_there() -> None:

@@ -16,8 +16,8 @@ from services.notifier.channels.layout import Layout
 from services.notifier.channels.mail import Letter, Mail, Server, no_history, render
 from services.notifier.core import Failed, Sent
 from services.notifier.messages import Past
-from services.notifier.templating import Template
 from services.notifier.texts import TEXTS, TEXTS_ZH
+from shared.language.templates import Template
 from tests.integration.notifier_kit import START, free_port, verdict
 from tests.unit.notifier.kit import EVIL, NOW, TOKEN, clock, digest, linked, notice, notice_of
 

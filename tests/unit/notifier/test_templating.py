@@ -7,8 +7,8 @@ import structlog
 
 from services.notifier.channels.chat import MARKUP, escape
 from services.notifier.channels.layout import Layout
-from services.notifier.templating import OUTPUT_MAX, SOURCE_MAX, BadTemplate, Template, TemplateFailed
 from services.notifier.texts import TEXTS
+from shared.language.templates import OUTPUT_MAX, SOURCE_MAX, BadTemplate, Template, TemplateFailed
 from tests.unit.notifier.kit import EVIL, digest, linked, notice
 
 EXAMPLE = """\
@@ -66,7 +66,8 @@ def test_a_digest_has_its_messages() -> None:
         ("{{ 9 ** 9 ** 9 }}", "pow"),
         ("{{ '%1000000000d' % 1 }}", "mod"),
         ("{{ case.zfill(1000000000) }}", "call"),
-        ("{{ case.__class__.__mro__ }}{{ cycler.__init__.__globals__ }}", None),
+        ("{{ case.__class__.__mro__ }}", "__mro__ is not a value"),
+        ("{{ case['__class__'] }}{{ cycler['__init__'] }}", None),
         ("{% set a = 'x' %}{{ a ~ a }}", "assign"),
         ("{% macro m() %}{{ m() }}{% endmacro %}", "macro"),
         ("{% include '/etc/passwd' %}", "include"),
@@ -112,3 +113,9 @@ def test_output_is_bounded() -> None:
     with pytest.raises(TemplateFailed, match=str(OUTPUT_MAX)):
         Template(source).render({"facts": [1] * 10_000})
     assert len(said("y" * 10_000)) <= MARKUP.most
+
+
+def test_a_test_says_that_it_is_one_whatever_the_template_says() -> None:
+    layout = Layout(TEXTS, MARKUP, Template("{{ tag }} {{ headline }}", escape), channel="c")
+    assert "This is a test of the channel: nothing is broken." in layout.text(notice(reason="test"))
+    assert "This is a test" not in layout.text(notice())

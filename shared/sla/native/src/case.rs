@@ -174,7 +174,17 @@ impl Case {
         for clock in &self.clocks {
             out.u8(clock.map_or(u8::MAX, |clock| clock.state as u8));
             if let Some(clock) = clock {
-                for instant in [clock.started, clock.mark, clock.due, clock.used, clock.paused, clock.stopped, clock.decided_at, clock.last, clock.within] {
+                for instant in [
+                    clock.started,
+                    clock.mark,
+                    clock.due,
+                    clock.used,
+                    clock.paused,
+                    clock.stopped,
+                    clock.decided_at,
+                    clock.last,
+                    clock.within,
+                ] {
                     out.i64(instant);
                 }
                 out.u32(clock.noted);

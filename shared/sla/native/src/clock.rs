@@ -55,8 +55,8 @@ impl Act {
 #[derive(Clone, Copy)]
 pub struct Clock {
     pub started: Ms,
-    pub mark: Ms, // up to when used and paused are accounted for
-    pub due: Ms,  // NEVER while paused
+    pub mark: Ms,   // up to when used and paused are accounted for
+    pub due: Ms,    // NEVER while paused
     pub within: Ms, // its target, in working time
     pub used: Ms,
     pub paused: Ms,

@@ -88,7 +88,7 @@ pub struct Engine {
     pub out: Output,
     pub rising: Vec<u32>,  // cases that are to go up before Python goes on
     pub leavers: Vec<u32>, // cases that have left: for Python to take leave of
-    pub waits: (u32, Ms), // the lane in which time is to pass, and until when
+    pub waits: (u32, Ms),  // the lane in which time is to pass, and until when
     scratch: Vec<Option<Clock>>,
 }
 
@@ -175,7 +175,9 @@ impl Engine {
     }
 
     fn event_hash(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> u64 {
-        hash(self.seed, id) ^ hash(self.seed.rotate_left(29), source).rotate_left(7) ^ hash(self.seed.rotate_left(43), vendor).rotate_left(13)
+        hash(self.seed, id)
+            ^ hash(self.seed.rotate_left(29), source).rotate_left(7)
+            ^ hash(self.seed.rotate_left(43), vendor).rotate_left(13)
     }
 
     /// Whether a clock of a case has left with it.
@@ -492,11 +494,16 @@ impl Engine {
             let holds = cases[timer.2 as usize].as_ref().is_some_and(|case| {
                 let mut holds = false;
                 if let Some(clock) = case.clocks.get(usize::from(timer.3)).copied().flatten() {
-                    clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| holds |= (at, about, what) == (timer.0, timer.1, timer.4));
+                    clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| {
+                        holds |= (at, about, what) == (timer.0, timer.1, timer.4)
+                    });
                 }
-                let wakes = case.clocks.get(usize::from(timer.3)).copied().flatten().is_some_and(|clock| {
-                    clock.state == State::Running && timer.4 == Waits::Warning && timer.1 == clock.mark
-                });
+                let wakes = case
+                    .clocks
+                    .get(usize::from(timer.3))
+                    .copied()
+                    .flatten()
+                    .is_some_and(|clock| clock.state == State::Running && timer.4 == Waits::Warning && timer.1 == clock.mark);
                 (holds || wakes) && desks[case.desk as usize].lane == lane
             });
             if holds {
@@ -661,8 +668,7 @@ impl Engine {
             let of_case = self.case_hash(case.desk, case.name());
             let look_at = end_of_hour(case.touched + desk.horizon);
             let vendor = desk.vendor.clone();
-            let events: Vec<u64> =
-                case.events().map(|event| self.event_hash(&vendor, self.names.text(event.source), event.id)).collect();
+            let events: Vec<u64> = case.events().map(|event| self.event_hash(&vendor, self.names.text(event.source), event.id)).collect();
             for clock in case.clocks.iter().flatten() {
                 tally(&mut self.rules, Some(clock), 1);
             }
@@ -682,7 +688,7 @@ impl Engine {
         let mut number = from;
         while (number as usize) < self.cases.len() && out.len() < bytes {
             if let Some(case) = &self.cases[number as usize] {
-                if desk.is_none_or(|desk| case.desk == desk) {
+                if desk.map_or(true, |desk| case.desk == desk) {
                     case.pack(out);
                 }
             }

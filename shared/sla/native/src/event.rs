@@ -52,7 +52,10 @@ pub fn read(value: &[u8]) -> Option<Event<'_>> {
     })?;
     json.end()?;
     let texts = [event.id, event.source, event.kind, event.case, event.vendor, event.service, event.text];
-    if texts.iter().any(|text| text.is_empty() || text.len() > TEXT_MAX) || event.content_type.len() > TEXT_MAX || event.kind.starts_with(RESERVED) {
+    if texts.iter().any(|text| text.is_empty() || text.len() > TEXT_MAX)
+        || event.content_type.len() > TEXT_MAX
+        || event.kind.starts_with(RESERVED)
+    {
         return None;
     }
     event.time = instant::parse(event.text)?;

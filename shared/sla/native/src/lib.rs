@@ -312,9 +312,8 @@ fn set_calendar(engine: &mut Engine, from: &mut Unpack) -> i64 {
 fn set_rules(engine: &mut Engine, from: &mut Unpack) -> i64 {
     let (grace, horizon, next_open) = (from.i64(), from.i64(), from.u8() != 0);
     let acts: HashMap<u32, Act> = (0..from.u32()).map(|_| (from.u32(), Act::of(from.u8()))).collect();
-    let targets = (0..from.u8())
-        .map(|_| Target { within: from.i64(), calendar: from.u32(), warnings: from.longs().into_boxed_slice() })
-        .collect();
+    let targets =
+        (0..from.u8()).map(|_| Target { within: from.i64(), calendar: from.u32(), warnings: from.longs().into_boxed_slice() }).collect();
     let or_none = |number: u8| (number != u8::MAX).then_some(number);
     let choice = match from.u8() {
         0 => Choice::Always(from.u8()),

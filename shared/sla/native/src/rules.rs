@@ -15,7 +15,11 @@ pub struct Target {
 pub enum Choice {
     Always(u8),
     /// By the text of a field of the data.
-    Table { field: Box<[u8]>, by_value: HashMap<Box<[u8]>, u8>, otherwise: Option<u8> },
+    Table {
+        field: Box<[u8]>,
+        by_value: HashMap<Box<[u8]>, u8>,
+        otherwise: Option<u8>,
+    },
     /// Only Python can tell.
     Python,
 }

@@ -6,6 +6,7 @@ called, assigned, multiplied or included. What is left visits each node at most 
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, TemplateError, nodes
@@ -116,6 +117,17 @@ class Template:
         return text
 
 
+def read_template(path: Path, escape: Callable[[str], str] = str) -> Template:
+    """The template in a file. Raises BadTemplate, also where it cannot be read."""
+    try:
+        if path.stat().st_size > 4 * SOURCE_MAX:  # not even to be read; 4 bytes a character at most
+            raise BadTemplate(f"longer than {SOURCE_MAX} characters")
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as wrong:
+        raise BadTemplate(f"cannot be read: {wrong.strerror if isinstance(wrong, OSError) else wrong}") from None
+    return Template(source, escape)
+
+
 def _refuse(node: nodes.Node, depth: int) -> None:
     """Raise BadTemplate for the first thing that is not taken."""
     if type(node) not in _NODES:
@@ -128,6 +140,8 @@ def _refuse(node: nodes.Node, depth: int) -> None:
             raise BadTemplate(f"line {node.lineno}: at most {DEPTH_MAX} loops in each other, none of them recursive")
         if not isinstance(node.iter, nodes.Name | nodes.Getattr):
             raise BadTemplate(f"line {node.lineno}: a loop goes over one of the values, such as messages or message.facts")
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        raise BadTemplate(f"line {node.lineno}: {node.attr} is not a value: none begins with _")
     for child in node.iter_child_nodes():
         _refuse(child, depth)
 
