@@ -527,10 +527,12 @@ class Engine:
         Where neither all are folded nor the next one is for `take`, it is to be called again.
         """
         assert self.swift is not None
-        count, written, is_stuck, waits = self.swift.fold(stretch, first)
+        count, written, is_stuck, waits, unknown = self.swift.fold(stretch, first)
         self._rise(self.swift.rising())
         if self.swift.has_leavers:
             self._take_leave()
+        if unknown is not None:
+            self.desk(*unknown)
         if waits is None:
             return count, written, is_stuck
         said: list[Said] = [*written]

@@ -1,7 +1,7 @@
 """What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
 
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Ids:
         return breach_id, _digest(f"{self._head}{breach_id}{self._tail}")
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, gc=False, frozen=True):
     """A statement that is in bytes already, as it stands on the topic; the rest tells what it is about."""
 
     type: str

@@ -70,6 +70,7 @@ class _Ask(IntEnum):
     RISE_AT = 24
     FORGET_CASE = 25
     GONE = 26
+    UNKNOWN = 27
 
 
 class _Folded(ctypes.Structure):
@@ -90,6 +91,7 @@ class _Folded(ctypes.Structure):
 
 _WHY_PYTHON: Final = 1
 _WHY_TIME: Final = 3
+_WHY_DESK: Final = 4
 
 
 @cache
@@ -135,13 +137,15 @@ class Stretch:
 class Folded(NamedTuple):
     """How folding went on: how many records were folded, what was said, and why it stopped, if it did.
 
-    `is_stuck`: the next record is for the engine. `waits`: time is to pass for the engine, in a lane until an instant, before that record.
+    `is_stuck`: the next record is for the engine. Before it, `waits`: time is to pass for the engine, in a lane until an instant; `unknown`: a
+    desk is to be known, by vendor and service.
     """
 
     records: int
     said: list[Written]
     is_stuck: bool
     waits: "tuple[Lane, int] | None"
+    unknown: tuple[str, str] | None
 
 
 class PackedEvent(NamedTuple):
@@ -325,7 +329,12 @@ class Swift:
         done = self._library.swift_fold(self._handle, stretch._values, lengths, arrivals, first, stretch.count, ctypes.byref(folded))
         self._check(done)
         waits = (self.lanes[folded.lane], folded.until) if folded.why == _WHY_TIME else None
-        return Folded(folded.count, self._said(), folded.why == _WHY_PYTHON, waits)
+        return Folded(folded.count, self._said(), folded.why == _WHY_PYTHON, waits, self._unknown() if folded.why == _WHY_DESK else None)
+
+    def _unknown(self) -> tuple[str, str]:
+        self._ask(_Ask.UNKNOWN)
+        answer = Unpack(self._answer())
+        return answer.short().decode(), answer.short().decode()
 
     def fire(self, lane: "Lane", until: int) -> tuple[list[Written], bool]:
         """Fire what is to be called before `until`; whether there is more to fire, once what rises has risen."""

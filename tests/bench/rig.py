@@ -30,7 +30,7 @@ from shared.wire import verdicts
 from shared.wire.verdicts import Verdict
 from tests.acceptance.installation import Installation, free_port
 
-LOOK_S = 0.01
+LOOK_S = 0.1
 PATIENCE_S = 0.25  # between two looks at an evaluator at work: a look costs it a millisecond or two
 LIMIT_S = 900
 

@@ -30,6 +30,7 @@ pub enum Why {
     Python, // the record is for Python
     More,   // to be called again
     Time,   // likewise, once time has passed for Python (`Engine::waits`)
+    Desk,   // likewise, once the desk is known (`Engine::unknown`)
 }
 
 #[derive(Default)]
@@ -59,6 +60,7 @@ pub struct Lane {
 pub struct Output {
     pub heads: Vec<[u32; 4]>,
     pub bytes: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -75,7 +77,7 @@ pub struct Engine {
     pub calendars: Vec<Calendar>,
     pub rules: Vec<Rules>,
     pub desks: Vec<Desk>,
-    desk_of: HashMap<(Box<[u8]>, Box<[u8]>), u32>,
+    desk_of: HashMap<[Box<[u8]>; 2], u32>, // by vendor and service
     desk_by_hash: ByHash<u32>,
     pub lanes: Vec<Lane>,
     cases: Vec<Option<Case>>,
@@ -86,9 +88,10 @@ pub struct Engine {
     pub known: u32,      // how many activations were folded
     pub counts: Counts,
     pub out: Output,
-    pub rising: Vec<u32>,  // cases that are to go up before Python goes on
-    pub leavers: Vec<u32>, // cases that have left: for Python to take leave of
-    pub waits: (u32, Ms),  // the lane in which time is to pass, and until when
+    pub rising: Vec<u32>,            // cases that are to go up before Python goes on
+    pub leavers: Vec<u32>,           // cases that have left: for Python to take leave of
+    pub waits: (u32, Ms),            // the lane in which time is to pass, and until when
+    pub unknown: (Vec<u8>, Vec<u8>), // vendor and service of a desk
     scratch: Vec<Option<Clock>>,
 }
 
@@ -128,6 +131,7 @@ impl Engine {
             rising: Vec::new(),
             leavers: Vec::new(),
             waits: (0, 0),
+            unknown: (Vec::new(), Vec::new()),
             scratch: Vec::new(),
         }
     }
@@ -147,7 +151,7 @@ impl Engine {
 
     /// Tell of a desk, or tell of it anew. Its number.
     pub fn set_desk(&mut self, desk: Desk) -> u32 {
-        let key = (desk.vendor.clone(), desk.service.clone());
+        let key = [desk.vendor.clone(), desk.service.clone()];
         let number = *self.desk_of.entry(key).or_insert(self.desks.len() as u32);
         let hash = self.desk_hash(&desk.vendor, &desk.service);
         self.desk_by_hash.insert(hash, number);
@@ -255,7 +259,10 @@ impl Engine {
 
     fn take(&mut self, value: &[u8], arrival: Ms) -> Why {
         let Some(event) = event::read(value) else { return Why::Python };
-        let Some(number) = self.desk(event.vendor, event.service) else { return Why::Python };
+        let Some(number) = self.desk(event.vendor, event.service) else {
+            self.unknown = (event.vendor.to_vec(), event.service.to_vec());
+            return Why::Desk;
+        };
         let desk = &self.desks[number as usize];
         let (lane_number, horizon, last_gone) = (desk.lane as usize, desk.horizon, desk.last_gone);
         if !desk.open {
@@ -350,7 +357,7 @@ impl Engine {
         };
         self.posted.insert(of_event, number);
         self.counts.read += 1;
-        self.remind(number);
+        self.remind(number, true);
         Some(Why::End)
     }
 
@@ -454,12 +461,12 @@ impl Engine {
         Clock::start(rules as u16, target, &Terms { rules: terms, calendar }, event.time, at, arrival).map(Some)
     }
 
-    /// Have a case's clocks called when their time comes.
-    fn remind(&mut self, number: u32) {
+    /// Have a case's clocks called when their time comes; `fresh`: those only that its last event has changed.
+    fn remind(&mut self, number: u32, fresh: bool) {
         let case = self.cases[number as usize].as_ref().expect("it is there");
         let timers = &mut self.lanes[self.desks[case.desk as usize].lane as usize].timers;
         for (place, clock) in case.clocks.iter().enumerate() {
-            if let Some(clock) = clock {
+            if let Some(clock) = clock.as_ref().filter(|clock| !fresh || clock.noted >> (case.count - 1) & 1 != 0) {
                 clock.waits(&terms_of(&self.rules, &self.calendars, clock), |what, at, about| {
                     timers.remind((at, about, number, place as u8, what));
                 });
@@ -556,12 +563,12 @@ impl Engine {
         }
     }
 
-    fn key_of(&self, timer: &Timer) -> (&[u8], &[u8], &[u8], &[u8], &[u8], Waits) {
+    fn key_of(&self, timer: &Timer) -> ([&[u8]; 5], Waits) {
         let case = self.case(timer.2);
         let desk = &self.desks[case.desk as usize];
         let clock = case.clocks[usize::from(timer.3)].as_ref().expect("it waits");
         let [agreement, objective] = &self.rules[usize::from(clock.rules)].key;
-        (agreement, objective, &desk.vendor, &desk.service, case.name(), timer.4)
+        ([agreement, objective, &desk.vendor, &desk.service, case.name()], timer.4)
     }
 
     /// A timer's time has come.
@@ -677,7 +684,7 @@ impl Engine {
             for of_event in events {
                 self.posted.insert(of_event, number);
             }
-            self.remind(number);
+            self.remind(number, false);
             count += 1;
         }
         count
@@ -725,7 +732,7 @@ fn tally(rules: &mut [Rules], clock: Option<&Clock>, by: i64) {
 
 fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
     let before = out.bytes.len();
-    verdict::write(&mut out.bytes, said, clock, terms, case, desk)?;
+    verdict::write(&mut out.bytes, &mut out.scratch, said, clock, terms, case, desk)?;
     out.heads.push([case.desk, u32::from(clock.rules), said.kind as u32, (out.bytes.len() - before) as u32]);
     Ok(())
 }

@@ -67,9 +67,13 @@ pub fn parse(text: &[u8]) -> Option<Ms> {
 }
 
 fn put(out: &mut Vec<u8>, value: i64, digits: u32) {
-    for place in (0..digits).rev() {
-        out.push(b'0' + (value / 10i64.pow(place) % 10) as u8);
+    let mut text = [b'0'; 19];
+    let mut rest = value as u64;
+    for place in (0..digits as usize).rev() {
+        text[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
+    out.extend_from_slice(&text[..digits as usize]);
 }
 
 /// RFC 3339 in UTC, fractions only where there are any.
@@ -100,22 +104,38 @@ pub fn write(out: &mut Vec<u8>, instant: Ms) {
     out.push(b'Z');
 }
 
-/// A duration in seconds, as JSON: a whole number where it is one.
+/// A whole number, not negative, in as many digits as it has.
+pub fn write_whole(out: &mut Vec<u8>, value: i64) {
+    let digits = 1 + value.max(1).ilog10();
+    put(out, value, digits);
+}
+
+/// A duration in seconds, not negative, as JSON: a whole number where it is one.
 pub fn write_seconds(out: &mut Vec<u8>, duration: Ms) {
-    use std::io::Write;
-    let (whole, rest) = (duration / SECOND, duration % SECOND);
-    if rest == 0 {
-        write!(out, "{whole}").expect("memory takes it");
-    } else {
-        let mut digits = format!("{rest:03}");
-        digits.truncate(digits.trim_end_matches('0').len());
-        write!(out, "{whole}.{digits}").expect("memory takes it");
+    write_whole(out, duration / SECOND);
+    let mut rest = duration % SECOND;
+    if rest != 0 {
+        let mut digits = 3;
+        while rest % 10 == 0 {
+            (rest, digits) = (rest / 10, digits - 1);
+        }
+        out.push(b'.');
+        put(out, rest, digits);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_as_short_as_they_can_be() {
+        for (duration, wanted) in [(0, "0"), (90_000, "90"), (1_500, "1.5"), (1_050, "1.05"), (7, "0.007"), (12_345_678, "12345.678")] {
+            let mut out = Vec::new();
+            write_seconds(&mut out, duration);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
+    }
 
     #[test]
     fn instants_go_there_and_back() {

@@ -82,8 +82,28 @@ impl<'a> Json<'a> {
                     self.escape()?;
                 }
                 0..=0x1f => return None,
-                _ => self.at += 1,
+                _ => {
+                    self.at += 1;
+                    self.pass_plain();
+                }
             }
+        }
+    }
+
+    /// Go on over bytes of a text that mean themselves, eight at a time.
+    fn pass_plain(&mut self) {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGHS: u64 = ONES << 7;
+        while let Some(bytes) = self.bytes.get(self.at..self.at + 8) {
+            let word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+            let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+            let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+            let found = control | has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\')));
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
         }
     }
 

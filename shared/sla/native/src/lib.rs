@@ -284,6 +284,12 @@ fn ask(engine: &mut Engine, what: i64, from: &mut Unpack, answer: &mut Vec<u8>) 
             engine.desks[desk].gone.extend(from.longs().into_iter().map(|mark| mark as u64));
             0
         }
+        27 => {
+            let mut out = Pack(answer);
+            out.short(&engine.unknown.0);
+            out.short(&engine.unknown.1);
+            0
+        }
         _ => FAILED,
     }
 }

@@ -42,26 +42,17 @@ pub struct Said {
     pub decided_at: Ms,
 }
 
-struct Length(usize);
-
-impl Length {
-    fn of(text: &[u8]) -> Length {
-        Length(text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()) // characters, as Python counts them
-    }
-}
-
-/// `identity` of `shared/sla/statements.py`.
-fn identity(parts: &[&[u8]]) -> [u8; 32] {
-    use std::io::Write;
-    let mut text = Vec::with_capacity(160);
-    text.push(b'[');
+/// `identity` of `shared/sla/statements.py`. `scratch` is overwritten.
+fn identity(scratch: &mut Vec<u8>, parts: &[&[u8]]) -> [u8; 32] {
+    scratch.clear();
     for (i, part) in parts.iter().enumerate() {
-        let comma = if i == 0 { "" } else { ", " };
-        write!(text, "{comma}{}", Length::of(part).0).expect("memory takes it");
+        scratch.extend_from_slice(if i == 0 { b"[" } else { b", " });
+        let characters = part.iter().filter(|&&byte| byte & 0xc0 != 0x80).count(); // as Python counts them
+        instant::write_whole(scratch, characters as i64);
     }
-    text.push(b']');
-    parts.iter().for_each(|part| text.extend_from_slice(part));
-    blake2b::digits(&text)
+    scratch.push(b']');
+    parts.iter().for_each(|part| scratch.extend_from_slice(part));
+    blake2b::digits(scratch)
 }
 
 fn put_instant(out: &mut Vec<u8>, instant: Ms) {
@@ -89,15 +80,15 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Append the bytes of a statement.
-pub fn write(out: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
     if said.time < 0 || said.decided_at < 0 {
         return Err(Beyond);
     }
     let rules = terms.rules;
     let [agreement, objective] = [&*rules.key[0], &*rules.key[1]];
-    let breach_id = identity(&[agreement, objective, &desk.vendor, &desk.service, case.name()]);
+    let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, case.name()]);
     let revision = said.kind.revision(clock.state);
-    let id = identity(&[&breach_id, revision, said.kind.name()]);
+    let id = identity(scratch, &[&breach_id, revision, said.kind.name()]);
     let view = clock.view(terms, said.decided_at)?;
     let of_breach = said.kind != Kind::Met;
     for piece in &rules.form {
@@ -122,7 +113,7 @@ pub fn write(out: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case:
                 15 => put_seconds(out, view.paused),
                 16 => put_seconds(out, view.late),
                 17 => put_seconds(out, view.overdue),
-                18 => out.extend_from_slice(if of_breach { &*rules.cause } else { b"null" }),
+                18 => out.extend_from_slice(if of_breach { &rules.cause } else { b"null" }),
                 19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
                 20 => {
                     out.push(b'[');
