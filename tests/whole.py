@@ -15,5 +15,5 @@ class Whole(Engine):
         self._spill = Spill()
         super().__init__(clock, farewell=self._spill.left, **settings)
 
-    def case_lines(self) -> Iterator[CaseLine]:
-        return self._spill.merged(list(super().case_lines()))
+    def case_lines(self, *, swiftly: bool = True) -> Iterator[CaseLine]:
+        return self._spill.merged(list(super().case_lines(swiftly=swiftly)))

@@ -16,7 +16,7 @@ from shared.sla.evidence import Evidence
 from shared.sla.statements import Said
 from shared.sla.swift import Stretch
 from shared.sla.terms import Bundle
-from shared.wire import controls, events, verdicts
+from shared.wire import controls, events, forms, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Pulse, Tick
 from shared.wire.topics import CONTROL_HEADER, partition_of
 
@@ -58,7 +58,7 @@ class Partition:
         """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `partitions`: how many there are."""
         self.number, self.clock = number, clock
         owns = None if partitions is None else lambda vendor: partition_of(vendor.encode(), partitions) == number
-        self.engine = Engine(clock, max_skew=max_skew, owns=owns, form_of=verdicts.swift_form)
+        self.engine = Engine(clock, max_skew=max_skew, owns=owns, forms_of=forms.swift_forms)
         for activation_id, bundle in bundles:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0

@@ -23,7 +23,7 @@ from shared.sla.terms import Bundle
 from shared.sla.version import RULES
 from shared.wire.controls import ClockMode
 
-EVERY_RECORDS: Final = 50_000  # folded since the last one
+EVERY_RECORDS: Final = 400_000  # folded since the last one: a few seconds of folding
 EVERY_S: Final = 10.0  # if anything was folded
 REST: Final = 4  # times as long as the last one took, before the next: they never take more than a fifth of a core
 LAST_S: Final = 3.0  # how long the one at the end may take

@@ -16,23 +16,29 @@ from shared.language.rows import CloudEvent, Reject, numbered_events_of, text_of
 from shared.sla.engine import Case, ClockMode, Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Said
+from shared.sla.swift import Stretch
 from shared.wire import events
 from shared.wire.controls import Activation, Advance, Pulse
-from shared.wire.history import BadLine, Line, read_lines
+from shared.wire.forms import swift_forms
+from shared.wire.history import BadLine, Line, RawLine, raw_lines
 
 Order = Literal["arrival", "time"]
 REJECTS_SHOWN: Final = 5
 TIMERS_AT_ONCE: Final = 1_000
+SWIFT_LINES: Final = 5_000  # that go the swift path at once
 
 
 class Unusable(Exception):
     """The history as a whole cannot be replayed; the message says why and what to do."""
 
 
+Item = Line | BadLine | RawLine
+
+
 class Source(NamedTuple):
     """An open history: its items, and how many bytes of the file were read (for progress)."""
 
-    lines: Iterator[Line | BadLine]
+    lines: Iterator[Item]
     is_rows: bool
     size: int
     file: IO[bytes]
@@ -42,7 +48,7 @@ class Source(NamedTuple):
         """Bytes read so far."""
         return self.file.tell()
 
-    def ordered(self, order: Order | None) -> Iterator[Line | BadLine]:
+    def ordered(self, order: Order | None) -> Iterator[Item]:
         """By time, or as the file stands; None: rows of a table by time, lines as they stand."""
         return by_time(self.lines) if order == "time" or (order is None and self.is_rows) else self.lines
 
@@ -65,11 +71,11 @@ def _source(path: Path, file: IO[bytes], mapping: RowMapping | None) -> Source:
         raise Unusable(f"{path} is CSV: say with --mapping FILE which columns mean what")
     size = path.stat().st_size
     if mapping is None:
-        return Source(_readable(read_lines(stream), path), False, size, file)
+        return Source(_readable(raw_lines(stream), path), False, size, file)
     return Source(_readable(_mapped(stream, mapping, str(path)), path), True, size, file)
 
 
-def _readable(lines: Iterator[Line | BadLine], path: Path) -> Iterator[Line | BadLine]:
+def _readable(lines: Iterator[Item], path: Path) -> Iterator[Item]:
     """The lines; raises Unusable where the file turns out to be no table of the mapping's, or cannot be read on."""
     try:
         yield from lines
@@ -94,10 +100,11 @@ def _line(number: int, found: CloudEvent | Reject) -> Line | BadLine:
         return BadLine(number, str(wrong), msgspec.json.encode(found).decode())
 
 
-def by_time(lines: Iterable[Line | BadLine]) -> Iterator[Line | BadLine]:
+def by_time(lines: Iterable[Item]) -> Iterator[Line | BadLine]:
     """Sorted by the events' time; lines of one instant stay in the file's order. Holds the history in memory."""
     good: list[Line] = []
-    for line in lines:
+    for item in lines:
+        line = item.read() if isinstance(item, RawLine) else item
         if isinstance(line, BadLine):
             yield line
         else:
@@ -140,9 +147,16 @@ class Rejects:
 class Replay:
     """Feeds lines to engines: one for all in event mode; one a partition where the lines carry arrivals."""
 
-    def __init__(self, loaded: Loaded, sink: Sink, clock: ClockMode | None, engine: Callable[..., Engine] = Engine) -> None:
-        """`clock`: None lets the first line decide: arrivals are used where it carries one. `engine` makes one, as `Engine` does."""
+    def __init__(
+        self, loaded: Loaded, sink: Sink, clock: ClockMode | None, engine: Callable[..., Engine] = Engine, *, swiftly: bool = False
+    ) -> None:
+        """`clock`: None lets the first line decide: arrivals are used where it carries one. `engine` makes one, as `Engine` does.
+
+        `swiftly`: in event mode, lines go the swift path where they can; the sink is then told bytes too.
+        """
         self._loaded, self._sink, self.clock, self._make = loaded, sink, clock, engine
+        self._options = {"forms_of": swift_forms} if swiftly else {}
+        self._waiting: list[RawLine] = []  # for the swift path
         self.engines: dict[int | None, Engine] = {}
         self.poisoned = 0  # events that could not be folded
 
@@ -150,7 +164,7 @@ class Replay:
         key = partition if self.clock == "log" else None
         engine = self.engines.get(key)
         if engine is None:
-            engine = self.engines[key] = self._make(self.clock or "event", farewell=self._sink.left)
+            engine = self.engines[key] = self._make(self.clock or "event", farewell=self._sink.left, **self._options)
             for i, bundle in enumerate(bundles(self._loaded)):
                 engine.activate(bundle, f"standing/{i}")
         return engine
@@ -160,8 +174,31 @@ class Replay:
         for line in source.ordered(None):
             self.feed(line)
 
-    def feed(self, line: Line | BadLine) -> None:
+    def feed(self, item: Item) -> None:
         """One line."""
+        if isinstance(item, RawLine) and self.clock == "event" and self._engine(None).swift is not None:
+            self._waiting.append(item)
+            if len(self._waiting) >= SWIFT_LINES:
+                self._feed_swiftly()
+            return
+        self._feed_swiftly()
+        self._feed(item.read() if isinstance(item, RawLine) else item)
+
+    def _feed_swiftly(self) -> None:
+        """The lines that wait, by the swift path where they can."""
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
+        stretch, at = Stretch([line.value for line in lines], [0] * len(lines)), 0
+        while at < stretch.count:
+            count, said, is_stuck = self._engine(None).fold_swiftly(stretch, at)
+            self._sink.said(said)
+            at += count
+            if is_stuck:
+                self._feed(lines[at].read())
+                at += 1
+
+    def _feed(self, line: Line | BadLine) -> None:
         if isinstance(line, BadLine):
             self._sink.rejected(line)
             return
@@ -203,6 +240,7 @@ class Replay:
 
     def finish(self, until: int | None) -> list[Engine]:
         """Move log time to `until`, if given, and fire what is due; the engines."""
+        self._feed_swiftly()
         if not self.engines:
             self._engine(None)
         engines = [engine for _, engine in sorted(self.engines.items(), key=lambda item: -1 if item[0] is None else item[0])]

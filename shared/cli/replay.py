@@ -1,7 +1,7 @@
 """`slawatch replay`: history through the engine."""
 
 import gc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +15,11 @@ from rich.table import Table
 from shared.cli.console import directory as make_directory
 from shared.cli.console import err, fail, load_documents, out
 from shared.cli.history import Order, Rejects, Replay, Source, Unusable, open_history
-from shared.cli.spilling import Spill
+from shared.cli.spilling import AnyLine, Spill
 from shared.language.mapping import RowMapping
-from shared.sla.books import CaseLine
 from shared.sla.engine import Case, Engine
 from shared.sla.instants import BadInstant, parse_instant
-from shared.sla.statements import Said
+from shared.sla.statements import Said, WrittenLine
 from shared.sla.terms import Agreement
 from shared.wire import verdicts
 from shared.wire.history import BadLine
@@ -48,8 +47,7 @@ class Files:
         """Write verdicts."""
         self.verdicts += len(statements)
         if self._verdicts is not None:
-            for statement in statements:
-                self._verdicts.write(verdicts.encode_statement(statement) + b"\n")
+            self._verdicts.writelines(verdicts.encode_statement(statement) + b"\n" for statement in statements)
 
     def rejected(self, line: BadLine) -> None:
         """Write a line that could not be used."""
@@ -61,18 +59,20 @@ class Files:
         """Keep the lines of a case that leaves memory."""
         self._spill.left(case)
 
-    def all_lines(self, engines: Sequence[Engine]) -> Iterator[CaseLine]:
+    def all_lines(self, engines: Sequence[Engine]) -> Iterator[AnyLine]:
         """Those of all cases, ordered by agreement, objective, vendor, service, case, cycle."""
-        return self._spill.merged([line for engine in engines for line in engine.case_lines()])
+        there = [line for engine in engines for line in engine.case_lines(swiftly=False)]  # first: the last ones may leave by it
+        written = [engine.swift.lines() for engine in engines if engine.swift is not None]
+        return self._spill.merged_with(written, there)
 
     def lines(self, name: str, lines: Iterator[Any]) -> None:
         """Write a file of JSON lines."""
         file = self._open(name)
-        for line in lines:
-            if file is not None:
-                file.write(msgspec.json.encode(line) + b"\n")
-        if file is not None:
-            file.close()
+        if file is None:
+            deque(lines, 0)  # they are counted on their way
+            return
+        with file:
+            file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
 
     def document(self, name: str, document: Any) -> None:
         """Write a JSON document, indented."""
@@ -141,7 +141,7 @@ def replay(
     Example: slawatch replay --agreements examples/helpdesk/agreement.yaml --events examples/helpdesk/events.ndjson --out out
     """
     loaded, files = load_documents(agreements), Files(directory)
-    run = Replay(loaded, files, clock)
+    run = Replay(loaded, files, clock, swiftly=True)
     try:
         end = None if until is None else parse_instant(until)
         with open_history(events, find_mapping(mapping)) as source, _progress(source) as tell, _no_collector():
@@ -162,10 +162,15 @@ def _write(files: Files, engines: list[Engine], agreements: Sequence[Agreement],
     names = [name for engine in engines for name in engine.objectives] + [(a.name, o.name) for a in agreements for o in a.objectives]
     summary = Summary(names)
 
-    def counted() -> Iterator[dict[str, Any]]:
+    def counted() -> Iterator[Any]:
         for line in files.all_lines(engines):
-            summary.add(line)
-            yield case_line(line)
+            if isinstance(line, WrittenLine):
+                agreement, objective, vendor = line.place[:3]
+                summary.count(vendor, agreement, objective, line.state)
+                yield msgspec.Raw(line.value)
+            else:
+                summary.add(line)
+                yield case_line(line)
 
     def levels() -> Iterator[dict[str, Any]]:
         for engine in engines:

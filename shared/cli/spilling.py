@@ -6,14 +6,15 @@ cases that leave ──► batch ──full──► sorted run in the file     
 import tempfile
 from collections.abc import Iterable, Iterator
 from heapq import merge
-from operator import itemgetter
 from typing import IO, Final
 
 import msgspec
 
 from shared.sla.books import CaseLine, Place, place_of
 from shared.sla.engine import Case, Engine
+from shared.sla.statements import WrittenLine
 
+AnyLine = CaseLine | WrittenLine
 BATCH: Final = 50_000  # lines in memory, and in a run
 _READ: Final = 64  # lines of a run that are read at once
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,11 +62,13 @@ class Spill:
     def merged(self, present: Iterable[CaseLine]) -> Iterator[CaseLine]:
         """All lines in order: those of cases that have left, and those that are still there."""
         there = list(present)  # first: asking for them may make the last ones leave
-        sources = [map(_with_key, self._read(run)) for run in self._runs]
-        sources += [map(_with_key, sorted([*self._batch, *there], key=place_of))]
-        for _, line in merge(*sources, key=itemgetter(0)):
-            yield line
+        last = sorted([*self._batch, *there], key=place_of)
+        return merge(*map(self._read, self._runs), last, key=place_of)
+
+    def merged_with(self, written: Iterable[Iterator[WrittenLine]], present: Iterable[CaseLine]) -> Iterator[AnyLine]:
+        """Likewise, with lines of cases still there that are written already, each stream of them in order."""
+        return merge(self.merged(present), *written, key=_place_of)
 
 
-def _with_key(line: CaseLine) -> tuple[Place, CaseLine]:
-    return place_of(line), line
+def _place_of(line: AnyLine) -> Place:
+    return line.place if isinstance(line, WrittenLine) else place_of(line)

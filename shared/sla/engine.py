@@ -22,7 +22,7 @@ from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
 from shared.sla.rules import DeadlineRules, calendars_of
 from shared.sla.statements import Said, Statement
-from shared.sla.swift import FormOf, PackedCase, Stretch, Swift, is_built
+from shared.sla.swift import FormsOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
 from shared.sla.timers import SPARSE, Fired, Timers
 
@@ -268,13 +268,13 @@ class Engine:
         with_plain: bool = True,
         farewell: Callable[[Case], None] | None = None,
         leaving_slice: int = SLICE,
-        form_of: FormOf | None = None,
+        forms_of: FormsOf | None = None,
     ) -> None:
         """`max_skew` ms; `owns`: whether a vendor's events come here, so that what a vendor that never posts owes is called here.
 
         Left out: in event mode all vendors' do; in log mode a vendor is known by its first event. `with_plain=False` leaves out the
         fast path, to compare with. `farewell` is given each case, whole as yet, as it leaves memory; `leaving_slice`: how many cases
-        are looked at beside a record, to see whether they leave: it changes no verdict. `form_of` makes forms of statements for the
+        are looked at beside a record, to see whether they leave: it changes no verdict. `forms_of` makes forms of statements for the
         swift path, which is used if there are such and native code is built.
         """
         self.clock = clock
@@ -291,8 +291,8 @@ class Engine:
         self.vendors: dict[str, Vendor] = {}
         self.superseded: dict[tuple[str, str, str], tuple[str, str]] = {}  # vendor, source, id -> service and case of what replaces it
         self._known = 0  # how many activations were folded
-        usable = form_of is not None and with_plain and is_built()
-        self.swift = Swift(event_mode=self._event_mode, max_skew=max_skew, form_of=form_of) if form_of is not None and usable else None
+        usable = forms_of is not None and with_plain and is_built()
+        self.swift = Swift(event_mode=self._event_mode, max_skew=max_skew, forms_of=forms_of) if forms_of is not None and usable else None
         self._read = self._duplicates = self._quarantined = self._late = 0
 
     @property
@@ -1170,13 +1170,17 @@ class Engine:
 
     # -- reports -------------------------------------------------------------------------------------------------
 
-    def clocks(self, vendor: str | None = None, case: str | None = None) -> Iterator[CaseLine]:
-        """Clocks (of a vendor, of a case) as they stand at log time, in no order. Evidence may be folded between two of them."""
+    def clocks(self, vendor: str | None = None, case: str | None = None, *, swiftly: bool = True) -> Iterator[CaseLine]:
+        """Clocks (of a vendor, of a case) as they stand at log time, in no order. Evidence may be folded between two of them.
+
+        `swiftly=False` leaves out those on the swift path.
+        """
         for desk in list(self.desks()):
             if vendor not in (None, desk.vendor):
                 continue
             named = None if case is None else self.case(desk, case)
-            for found in self.cases_of(desk) if case is None else () if named is None else (named,):
+            every = self.cases_of(desk) if swiftly else list(desk.cases.values())
+            for found in every if case is None else () if named is None else (named,):
                 yield from self.lines_of(found)
             if desk.lane.log_time is not None:
                 for slots in list(desk.books.values()):
@@ -1195,13 +1199,13 @@ class Engine:
                 found += book.lines(log_time)
         return found
 
-    def case_lines(self) -> Iterator[CaseLine]:
+    def case_lines(self, *, swiftly: bool = True) -> Iterator[CaseLine]:
         """All clocks as they stand at the end of log time, ordered by agreement, objective, vendor, service, case, cycle, start.
 
-        Those of cases that have left were handed out with them.
+        Those of cases that have left were handed out with them. `swiftly=False` leaves out those on the swift path (`Swift.lines`).
         """
         self._let_go_of_all()
-        yield from sorted(self.clocks(), key=place_of)
+        yield from sorted(self.clocks(swiftly=swiftly), key=place_of)
 
     def level_lines(self) -> Iterator[LevelLine]:
         """All windows as they stand at the end of log time, ordered by agreement, objective, vendor, service, window."""

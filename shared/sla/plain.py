@@ -41,7 +41,7 @@ RUNNING, PAUSED, MET, BREACHED, CLOSED = State
 START, PAUSE, RESUME, STOP, UNFOLD = Act
 _MET_TYPE, _OPENED, _CLOSED = "slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed"
 _FINAL, _WARNING_TYPE = "slawatch.breach.final", "slawatch.clock.warning"
-_NAMES = {RUNNING: "running", PAUSED: "paused", MET: "met", BREACHED: "breached", CLOSED: "breached_closed"}
+NAMES = {RUNNING: "running", PAUSED: "paused", MET: "met", BREACHED: "breached", CLOSED: "breached_closed"}
 
 
 class PlainClock(msgspec.Struct, gc=False, eq=False):
@@ -190,7 +190,7 @@ def view(clock: PlainClock, log_time: int) -> View:
     if (state is BREACHED or state is CLOSED) and due is not None:
         late, overdue = calendar.worked(due, at), at - due
     provisional = due is not None and calendar.is_provisional(due)
-    return View(_NAMES[state], clock.started, due, stopped, used, clock.target, paused, late, overdue, provisional)
+    return View(NAMES[state], clock.started, due, stopped, used, clock.target, paused, late, overdue, provisional)
 
 
 def opened(clock: PlainClock, promise: Promise, events: list[Evidence], decided_at: int) -> Statement:

@@ -1,7 +1,7 @@
 """What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,14 @@ class Written(msgspec.Struct, gc=False, frozen=True):
     def id(self) -> str:
         """As `Statement.id`: forms put it there."""
         return self.value[_ID_AT : _ID_AT + _DIGITS].decode()
+
+
+class WrittenLine(NamedTuple):
+    """A line of `cases.ndjson` that is in bytes already: where it stands among the others, and the clock's state."""
+
+    place: tuple[str, str, str, str, str, int, int, str]
+    state: str
+    value: bytes
 
 
 _ID_AT: Final = len('{"specversion":"1.0","id":"')

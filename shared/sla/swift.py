@@ -10,7 +10,6 @@ everything itself: slower, and the same. All instants and durations are millisec
 """
 
 import ctypes
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from shared.sla.calendars import Calendar
 from shared.sla.instants import DAY, FOREVER
 from shared.sla.packing import Pack, Unpack
-from shared.sla.plain import PlainClock, State
+from shared.sla.plain import NAMES, PlainClock, State
 from shared.sla.rules import DeadlineRules
-from shared.sla.statements import Written
+from shared.sla.statements import Written, WrittenLine
 
 if TYPE_CHECKING:
     from shared.sla.engine import Desk, Lane
@@ -37,7 +36,8 @@ _AHEAD: Final = 400 * DAY
 _TYPES: Final = ("slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed", "slawatch.breach.final")
 
 Form = Sequence[bytes | int]  # what is the same in all statements of some rules, and the numbers of the blanks between
-FormOf = Callable[[DeadlineRules, str], Form | None]  # of an objective's rules and name; None: none can be made
+Forms = tuple[Form, Form]  # of a statement, and of a line of `cases.ndjson`
+FormsOf = Callable[[DeadlineRules, str], Forms | None]  # of an objective's rules and name; None: none can be made
 
 
 class _Ask(IntEnum):
@@ -71,6 +71,8 @@ class _Ask(IntEnum):
     FORGET_CASE = 25
     GONE = 26
     UNKNOWN = 27
+    SORT_LINES = 28
+    LINES = 29
 
 
 class _Folded(ctypes.Structure):
@@ -101,7 +103,7 @@ def _library() -> ctypes.CDLL | None:
         return None
     library = ctypes.CDLL(str(LIBRARY))
     i64, pointer, size = ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64)
-    library.swift_new.argtypes, library.swift_new.restype = (i64, i64, ctypes.c_uint64), pointer
+    library.swift_new.argtypes, library.swift_new.restype = (i64, i64), pointer
     library.swift_free.argtypes, library.swift_free.restype = (pointer,), None
     library.swift_answer.argtypes, library.swift_answer.restype = (pointer, size), pointer
     library.swift_fold.argtypes = (pointer, ctypes.c_char_p, size, size, i64, i64, ctypes.POINTER(_Folded))
@@ -137,8 +139,8 @@ class Stretch:
 class Folded(NamedTuple):
     """How folding went on: how many records were folded, what was said, and why it stopped, if it did.
 
-    `is_stuck`: the next record is for the engine. Before it, `waits`: time is to pass for the engine, in a lane until an instant; `unknown`: a
-    desk is to be known, by vendor and service.
+    `is_stuck`: the next record is for the engine. Before it, `waits`: time is to pass for the engine, in a lane until an instant;
+    `unknown`: a desk is to be known, by vendor and service.
     """
 
     records: int
@@ -176,11 +178,11 @@ class PackedCase(NamedTuple):
 class Swift:
     """The cases of one engine that the native code keeps."""
 
-    def __init__(self, *, event_mode: bool, max_skew: int, form_of: FormOf) -> None:
+    def __init__(self, *, event_mode: bool, max_skew: int, forms_of: FormsOf) -> None:
         library = _library()
         assert library is not None
-        self._library, self._form_of = library, form_of
-        self._handle = library.swift_new(int(event_mode), max_skew, secrets.randbits(64))
+        self._library, self._forms_of = library, forms_of
+        self._handle = library.swift_new(int(event_mode), max_skew)
         self._grain = 20 if event_mode else 16
         self.lanes: list[Lane] = []
         self.desks: list[Desk] = []
@@ -256,7 +258,7 @@ class Swift:
         told.u32(len(rulings))
         for mark, (number, begin, end, types) in zip(marks, rulings, strict=True):
             told.u32(_NONE if number is None else number).i64(begin).i64(end).i64(_signed(mark)).numbers(types)
-        number = self._ask(_Ask.DESK, told.numbers([]).done())
+        number = self._ask(_Ask.DESK, told.done())
         self._desk_of[id(desk)] = number
         if number == len(self.desks):
             self.desks.append(desk)
@@ -268,9 +270,9 @@ class Swift:
         return self._rules_of[id(rules)]
 
     def _tell_rules(self, rules: DeadlineRules, objective: str) -> int | None:
-        form = self._form_of(rules, objective)
+        forms = self._forms_of(rules, objective)
         known = [target.calendar.known for target in rules.targets]
-        if form is None or rules.when is not None or rules.pause_while is not None or None in known:
+        if forms is None or rules.when is not None or rules.pause_while is not None or None in known:
             return None
         told = Pack().i64(rules.grace).i64(rules.agreement.horizon).u8(rules.next_open).u32(len(rules.acts))
         for name, act in rules.acts.items():
@@ -281,12 +283,14 @@ class Swift:
             warnings = [] if within is None else [warn.threshold(within) for warn in rules.warnings]
             told.i64(within or 0).u32(self._calendar(target.calendar)).longs(warnings)
         _pack_choice(told, rules)
-        told.long(rules.agreement.name.encode()).long(objective.encode()).long(b'"deadline"').u32(len(form))
-        for piece in form:
-            if isinstance(piece, int):
-                told.u8(piece)
-            else:
-                told.u8(_NO_STATE).long(piece)
+        told.long(rules.agreement.name.encode()).long(objective.encode()).long(b'"deadline"')
+        for form in forms:
+            told.u32(len(form))
+            for piece in form:
+                if isinstance(piece, int):
+                    told.u8(piece)
+                else:
+                    told.u8(_NO_STATE).long(piece)
         self.rules.append(rules)
         self._objectives.append((rules.agreement.name, objective))
         return self._ask(_Ask.RULES, told.done())
@@ -465,6 +469,23 @@ class Swift:
         while not answer.is_empty:
             found.append(answer.long().decode())
         return found
+
+    def lines(self) -> Iterator[WrittenLine]:
+        """The lines of `cases.ndjson` of all clocks here as they stand at log time, in order. Nothing may be folded meanwhile."""
+        self.tell_lanes()
+        for calendar, _ in self._calendars:
+            if not calendar.always and self.lanes:
+                calendar.cover(*calendar.covered)
+                calendar.cover(calendar.covered[0], max(lane.seen for lane in self.lanes))
+        self.tell_calendars()
+        self._ask(_Ask.SORT_LINES)
+        while self._ask(_Ask.LINES, Pack().u32(_COPIED_BYTES).done()):
+            answer = Unpack(self._answer())
+            while not answer.is_empty:
+                desk, (agreement, objective), state = self.desks[answer.u32()], self._objectives[answer.u32()], State(answer.u8())
+                started, case = answer.i64(), answer.short().decode()
+                place = (agreement, objective, desk.vendor, desk.service, case, 1, started, "")
+                yield WrittenLine(place, NAMES[state], answer.long())
 
     def put_in(self, block: bytes, names: Sequence[str], desks: Sequence["Desk"], rules: Sequence[tuple[DeadlineRules, str]]) -> int:
         """Take in cases that were packed elsewhere, where names, desks and rules had other numbers; how many."""

@@ -34,15 +34,28 @@ class BadLine(NamedTuple):
     text: str
 
 
+class RawLine(NamedTuple):
+    """One line of a history, as it stands in the file."""
+
+    number: int
+    value: bytes
+
+    def read(self) -> Line | BadLine:
+        """Parse it."""
+        try:
+            return read_line(self.number, msgspec.json.decode(self.value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, events.NotAnEvent, controls.NotAControl, BadInstant) as wrong:
+            return BadLine(self.number, str(wrong), self.value.decode("utf-8", "replace").rstrip("\n"))
+
+
+def raw_lines(lines: Iterable[bytes]) -> Iterator[RawLine]:
+    """The lines of NDJSON; empty ones are passed over."""
+    return (RawLine(number, raw) for number, raw in enumerate(lines, 1) if not raw.isspace())
+
+
 def read_lines(lines: Iterable[bytes]) -> Iterator[Line | BadLine]:
     """Parse NDJSON; empty lines are passed over."""
-    for number, raw in enumerate(lines, 1):
-        if not raw.strip():
-            continue
-        try:
-            yield read_line(number, msgspec.json.decode(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, events.NotAnEvent, controls.NotAControl, BadInstant) as wrong:
-            yield BadLine(number, str(wrong), raw.decode("utf-8", "replace").rstrip("\n"))
+    return map(RawLine.read, raw_lines(lines))
 
 
 def read_line(number: int, value: Any) -> Line:

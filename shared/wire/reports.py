@@ -68,7 +68,11 @@ class Summary:
 
     def add(self, line: CaseLine) -> None:
         """Count a clock."""
-        self._clocks[line.vendor, line.agreement, line.objective, line.view.state] += 1
+        self.count(line.vendor, line.agreement, line.objective, line.view.state)
+
+    def count(self, vendor: str, agreement: str, objective: str, state: str) -> None:
+        """Count a clock in a state."""
+        self._clocks[vendor, agreement, objective, state] += 1
 
     def add_level(self, line: LevelLine) -> None:
         """Count a window."""

@@ -1,14 +1,11 @@
 """Verdicts: what stands on `slawatch.breaches` (interfaces.md section 5). CloudEvents, instants RFC 3339 in UTC, durations seconds."""
 
-import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from shared.sla.instants import SECOND, format_instant, or_none_instant, or_none_seconds
-from shared.sla.rules import DeadlineRules
 from shared.sla.statements import Ids, Statement, Written
-from shared.sla.swift import Form
 
 SOURCE: Final = "/slawatch/evaluator"
 BREACH_TYPES: Final = tuple(
@@ -227,70 +224,6 @@ def _instant(instant: int | None) -> str:
 
 def _seconds(duration: int | None) -> str:
     return "null" if duration is None else repr(duration / SECOND if duration % SECOND else duration // SECOND)
-
-
-# -- for the swift path (shared/sla/swift.py) -----------------------------------------------------------------------------
-
-_TEXTS: Final = (0, 1, 2, 4, 5, 6, 9)  # blanks inside of texts; the others are whole values
-_BLANK_PATTERN: Final = re.compile(r'"?\\u00([0-9a-f]{2})"?')
-
-
-def _code(blank: int) -> str:
-    """A character that stands for a blank, and that JSON writes as an escape: so no text of an agreement looks the same."""
-    return chr(blank + 1 if blank < 7 else blank + 7)
-
-
-def swift_form(rules: DeadlineRules, objective: str) -> Form | None:
-    """The form of what is said of plain clocks under some rules; None where a name in it looks like a blank.
-
-    Blanks by number: 0 id, 1 case inside the subject, 2 type, 3 time, 4 vendor, 5 service, 6 breach id, 7 revision, 8 case, 9 state,
-    10 started, 11 due, 12 stopped, 13 elapsed, 14 target, 15 paused, 16 late, 17 overdue, 18 cause, 19 provisional, 20 evidence,
-    21 decided at. The order is that of native/src/verdict.rs.
-    """
-    blanks: Any = [_code(blank) for blank in range(22)]
-    agreement = rules.agreement.name
-    data = VerdictData(
-        breach_id=blanks[6],
-        revision=blanks[7],
-        agreement=agreement,
-        version=rules.version,
-        objective=objective,
-        vendor=blanks[4],
-        service=blanks[5],
-        case=blanks[8],
-        cycle=1,
-        state=blanks[9],
-        severity=rules.severity,
-        started=blanks[10],
-        due=blanks[11],
-        stopped=blanks[12],
-        elapsed_s=blanks[13],
-        target_s=blanks[14],
-        paused_s=blanks[15],
-        late_s=blanks[16],
-        overdue_s=blanks[17],
-        cause=blanks[18],
-        provisional=blanks[19],
-        evidence=blanks[20],
-        decided_at=blanks[21],
-    )
-    subject = f"{agreement}/{objective}/{blanks[1]}"
-    verdict = Verdict(id=blanks[0], type=blanks[2], subject=subject, time=blanks[3], vendor=blanks[4], service=blanks[5], data=data)
-    by_code = {f"{ord(code):02x}": blank for blank, code in enumerate(blanks)}
-    text, form, at, found = _encode(verdict).decode(), list[bytes | int](), 0, 0
-    for match in _BLANK_PATTERN.finditer(text):
-        blank = by_code.get(match[1])
-        if blank is None:
-            return None
-        inside = blank in _TEXTS
-        start, end = match.span()
-        start, end = (match.start(1) - 4, match.end(1)) if inside else (start, end)
-        form += [text[at:start].encode(), blank]
-        at, found = end, found + 1
-    return [*form, text[at:].encode()] if found == _SWIFT_BLANKS else None
-
-
-_SWIFT_BLANKS: Final = 24  # vendor and service stand there twice
 
 
 def decode(value: bytes) -> Verdict:

@@ -1,6 +1,6 @@
 """What the benchmarks on the real stack share: a stack of their own, evaluators as processes, records in, statements out, CPU seconds.
 
-An evaluator's job is timed from the first record folded (its metric, looked at every 10 ms) to the append of its last statement, by the
+An evaluator's job is timed from the first record folded (its metric, looked at every 100 ms) to the append of its last statement, by the
 broker's clock, which is this machine's.
 """
 
@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from sqlalchemy.engine import make_url
 
 from shared.adapters.kafka.topics import ARRIVALS, EVENTS, OTHERS, Topic, ensure
+from shared.cli.stack import HUGE_PAGES
 from shared.local.stack import Stack, start_stack
 from shared.ports.log import Record
 from shared.wire import verdicts
@@ -87,7 +88,7 @@ class Bench(Installation):
         with self.log_of(name).open("ab") as log:
             watched = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
             command = [sys.executable, *watched, "-m", "shared.cli", "serve", "evaluator"]
-            environment = self.environment | {"SLAWATCH_EVALUATOR_PORT": str(self.ports[name])}
+            environment = self.environment | {"SLAWATCH_EVALUATOR_PORT": str(self.ports[name]), "GLIBC_TUNABLES": HUGE_PAGES}
             self._running[name] = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
 
     def log_of(self, name: str) -> Path:

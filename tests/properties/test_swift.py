@@ -16,8 +16,9 @@ from shared.sla.statements import Said
 from shared.sla.swift import Stretch, is_built
 from shared.sla.terms import Bundle
 from shared.wire.events import NotAnEvent, decode
+from shared.wire.forms import swift_forms
 from shared.wire.reports import case_line
-from shared.wire.verdicts import encode_statement, swift_form
+from shared.wire.verdicts import encode_statement
 from tests.properties.test_plain import enriched
 
 pytestmark = pytest.mark.skipif(not is_built(), reason="native code is not built: `make install` builds it where there is cargo")
@@ -36,7 +37,7 @@ CALENDAR = {
 
 
 def _engine(standing: Sequence[Bundle], clock: ClockMode, *, swift: bool) -> Engine:
-    engine = Engine(clock, form_of=swift_form if swift else None)
+    engine = Engine(clock, forms_of=swift_forms if swift else None)
     for number, bundle in enumerate(standing):
         engine.activate(bundle, f"standing/{number}")
     return engine

@@ -60,6 +60,12 @@ impl Case {
         &self.blob[self.last_content.0 as usize..(self.last_content.0 + self.last_content.1) as usize]
     }
 
+    /// Something of all that folding its next event will look at.
+    pub fn touch(&self) -> u32 {
+        self.blob.get(self.last_content.0 as usize).map_or(0, |&byte| u32::from(byte))
+            + self.clocks.first().map_or(0, |clock| u32::from(clock.is_some()))
+    }
+
     pub fn push(&mut self, event: &Packed) {
         let same = self.count > 0 && !event.content.is_empty() && event.content == self.content();
         let bytes = 33 + event.id.len() + event.text.len() + if same { 0 } else { event.content.len() };
@@ -67,7 +73,7 @@ impl Case {
         let mut out = Pack(&mut self.blob);
         let text = if event.text.is_empty() { 0 } else { HAS_TEXT };
         let kind = if event.content_type == 0 { 0 } else { HAS_TYPE };
-        out.u8(u8::from(same) * SAME_CONTENT | text | kind | event.role << ROLE_SHIFT);
+        out.u8((u8::from(same) * SAME_CONTENT) | text | kind | (event.role << ROLE_SHIFT));
         out.u16(event.kind as u16);
         out.u32(event.source);
         out.u16(event.known as u16);

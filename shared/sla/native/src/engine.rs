@@ -9,15 +9,16 @@ use crate::calendar::Calendar;
 use crate::case::{Case, Numbers, Packed, EVENTS_MAX};
 use crate::clock::{Act, Beyond, Clock, Plain, State, Terms, Waits, NEVER};
 use crate::event::{self, Event, Member};
+use crate::forms::{self, Kind, Said};
 use crate::instant::{Ms, FOREVER, HOUR};
 use crate::names::{hash, ByHash, Hashes, Names};
-use crate::packing::Unpack;
+use crate::packing::{Pack, Unpack};
 use crate::rules::{Choice, Desk, Rules};
 use crate::timers::{Timer, Timers};
-use crate::verdict::{self, Kind, Said};
 
 const PYTHONS: u32 = u32::MAX; // in place of a case: Python has it
 const OUT_MAX: usize = 1 << 20; // bytes said before Python gets its turn
+const AHEAD: usize = 16; // records that are read before the first of them is folded
 const FIRED_MAX: usize = 500; // likewise, timers
 const LEAVERS_MAX: usize = 64; // cases looked at beside a record, to see whether they leave
 const PULSE_LATE: Ms = 15_000;
@@ -50,6 +51,7 @@ pub struct Lane {
     pub seen: Ms,       // the largest arrival
     pub python_at: Ms,  // Python wants every record whose arrival is later
     pub timers: Timers, // of the cases here
+    due: Vec<Timer>,    // of these, some of one instant that are being fired, the last one first
     pub door: Door,
     pub moved: bool, // since Python was told
     leaving: BTreeMap<Ms, Vec<u32>>,
@@ -61,6 +63,16 @@ pub struct Output {
     pub heads: Vec<[u32; 4]>,
     pub bytes: Vec<u8>,
     scratch: Vec<u8>,
+}
+
+/// A record that is to be folded soon: its event, unless that is for Python, and where to look for what it is about.
+#[derive(Default)]
+struct Next<'a> {
+    event: Option<Event<'a>>,
+    desk: Option<u32>, // none: it is not known as yet
+    of_event: u64,
+    of_case: u64,
+    arrival: Ms,
 }
 
 #[derive(Default)]
@@ -92,6 +104,7 @@ pub struct Engine {
     pub leavers: Vec<u32>,           // cases that have left: for Python to take leave of
     pub waits: (u32, Ms),            // the lane in which time is to pass, and until when
     pub unknown: (Vec<u8>, Vec<u8>), // vendor and service of a desk
+    lines: Vec<(u32, u8)>,           // clocks whose lines are to be written, the last one first
     scratch: Vec<Option<Clock>>,
 }
 
@@ -132,6 +145,7 @@ impl Engine {
             leavers: Vec::new(),
             waits: (0, 0),
             unknown: (Vec::new(), Vec::new()),
+            lines: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -145,7 +159,15 @@ impl Engine {
     pub fn add_lane(&mut self, grain: u32) -> u32 {
         let door = Door { last_pulse: NEVER, stretches: Vec::new() };
         let timers = Timers::new(grain);
-        self.lanes.push(Lane { seen: -FOREVER, python_at: -FOREVER, timers, door, moved: false, leaving: BTreeMap::new() });
+        self.lanes.push(Lane {
+            seen: -FOREVER,
+            python_at: -FOREVER,
+            timers,
+            due: Vec::new(),
+            door,
+            moved: false,
+            leaving: BTreeMap::new(),
+        });
         self.lanes.len() as u32 - 1
     }
 
@@ -243,23 +265,53 @@ impl Engine {
     // -- records --------------------------------------------------------------------------------------------------
 
     /// Fold records from the first on, until one is for Python. How many were folded, and why it stopped.
-    pub fn fold<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], Ms)>) -> (usize, Why) {
+    pub fn fold<'a>(&mut self, mut records: impl Iterator<Item = (&'a [u8], Ms)>) -> (usize, Why) {
         let mut folded = 0;
-        for (value, arrival) in records {
-            match self.take(value, arrival) {
-                Why::End => folded += 1,
-                why => return (folded, why),
+        let mut ahead = Vec::with_capacity(AHEAD);
+        loop {
+            ahead.extend(records.by_ref().take(AHEAD).map(|(value, arrival)| self.look(value, arrival)));
+            if ahead.is_empty() {
+                return (folded, Why::End);
             }
-            if self.out.bytes.len() > OUT_MAX {
-                return (folded, Why::More);
+            self.fetch(&ahead);
+            for next in ahead.drain(..) {
+                match self.take(&next) {
+                    Why::End => folded += 1,
+                    why => return (folded, why),
+                }
+                if self.out.bytes.len() > OUT_MAX {
+                    return (folded, Why::More);
+                }
             }
         }
-        (folded, Why::End)
     }
 
-    fn take(&mut self, value: &[u8], arrival: Ms) -> Why {
-        let Some(event) = event::read(value) else { return Why::Python };
-        let Some(number) = self.desk(event.vendor, event.service) else {
+    /// Read a record, and tell where to look for what it is about.
+    fn look<'a>(&self, value: &'a [u8], arrival: Ms) -> Next<'a> {
+        let Some(event) = event::read(value) else { return Next::default() };
+        let desk = self.desk(event.vendor, event.service);
+        let of_event = self.event_hash(event.vendor, event.source, event.id);
+        let of_case = desk.map_or(0, |desk| self.case_hash(desk, event.case));
+        Next { event: Some(event), desk, of_event, of_case, arrival }
+    }
+
+    /// Touch what some events are about: the memory comes while it is asked for, for all of them at a time, and changes nothing.
+    fn fetch(&self, ahead: &[Next]) {
+        let mut touched = 0;
+        let mut numbers = [None; AHEAD];
+        for (number, next) in numbers.iter_mut().zip(ahead) {
+            touched ^= self.posted.get(&next.of_event).copied().unwrap_or(0);
+            *number = self.by_name.get(&next.of_case).copied();
+        }
+        let cases = numbers.map(|number| number.and_then(|number| self.cases[number as usize].as_ref()));
+        touched ^= cases.iter().flatten().map(|case| u32::from(case.count)).sum::<u32>();
+        touched ^= cases.iter().flatten().map(|case| case.touch()).sum::<u32>();
+        std::hint::black_box(touched);
+    }
+
+    fn take(&mut self, next: &Next) -> Why {
+        let Some(event) = &next.event else { return Why::Python };
+        let Some(number) = next.desk else {
             self.unknown = (event.vendor.to_vec(), event.service.to_vec());
             return Why::Desk;
         };
@@ -268,13 +320,13 @@ impl Engine {
         if !desk.open {
             return Why::Python;
         }
-        let arrival = if self.event_mode { event.time } else { arrival };
+        let arrival = if self.event_mode { event.time } else { next.arrival };
         let until = arrival.max(self.lanes[lane_number].seen);
         if self.lanes[lane_number].python_at < until {
             self.waits = (lane_number as u32, until);
             return Why::Time;
         }
-        if self.lanes[lane_number].timers.near < until {
+        if self.lanes[lane_number].timers.near < until || !self.lanes[lane_number].due.is_empty() {
             match self.fire(lane_number as u32, until) {
                 Why::End => {}
                 why => return why,
@@ -291,14 +343,14 @@ impl Engine {
         if event.time > arrival + self.max_skew || event.time <= last_gone {
             return Why::Python;
         }
-        self.place(&event, number, horizon, arrival).unwrap_or(Why::Python)
+        self.place(next, event, number, horizon, arrival).unwrap_or(Why::Python)
     }
 
     /// Put an event into its case. None: it is for Python.
-    fn place(&mut self, event: &Event, desk: u32, horizon: Ms, arrival: Ms) -> Option<Why> {
+    fn place(&mut self, next: &Next, event: &Event, desk: u32, horizon: Ms, arrival: Ms) -> Option<Why> {
         let (kind, source) = (self.name(event.kind)?, self.name(event.source)?);
         let content_type = if event.content_type.is_empty() { 0 } else { self.name(event.content_type)? + 1 };
-        let of_event = self.event_hash(event.vendor, event.source, event.id);
+        let &Next { of_event, of_case, .. } = next;
         match self.posted.get(&of_event) {
             None => {}
             Some(&PYTHONS) => return None,
@@ -313,7 +365,6 @@ impl Engine {
                 });
             }
         }
-        let of_case = self.case_hash(desk, event.case);
         let seen = self.lanes[self.desks[desk as usize].lane as usize].seen;
         let found = self.by_name.get(&of_case).copied();
         let mut case = match found {
@@ -498,37 +549,66 @@ impl Engine {
                     }
                 }
             })?;
-            let holds = cases[timer.2 as usize].as_ref().is_some_and(|case| {
-                let mut holds = false;
-                if let Some(clock) = case.clocks.get(usize::from(timer.3)).copied().flatten() {
-                    clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| {
-                        holds |= (at, about, what) == (timer.0, timer.1, timer.4)
-                    });
-                }
-                let wakes = case
-                    .clocks
-                    .get(usize::from(timer.3))
-                    .copied()
-                    .flatten()
-                    .is_some_and(|clock| clock.state == State::Running && timer.4 == Waits::Warning && timer.1 == clock.mark);
-                (holds || wakes) && desks[case.desk as usize].lane == lane
-            });
-            if holds {
+            if self.holds(lane, &timer) {
                 return Some(timer);
             }
-            timers.pop();
+            self.lanes[lane as usize].timers.pop();
         }
+    }
+
+    /// Whether a clock still waits for a timer.
+    fn holds(&self, lane: u32, &(at, about, number, place, what): &Timer) -> bool {
+        let Some(case) = self.cases[number as usize].as_ref().filter(|case| self.desks[case.desk as usize].lane == lane) else {
+            return false;
+        };
+        let Some(clock) = case.clocks.get(usize::from(place)).and_then(Option::as_ref) else { return false };
+        let mut holds = clock.state == State::Running && what == Waits::Warning && about == clock.mark;
+        clock.waits(&terms_of(&self.rules, &self.calendars, clock), |other, other_at, other_about| {
+            holds |= (at, about, what) == (other_at, other_about, other);
+        });
+        holds
     }
 
     /// When the next timer of a lane is called; FOREVER: nothing waits.
     pub fn next_at(&mut self, lane: u32) -> Ms {
-        self.next_timer(lane).map_or(FOREVER, |timer| timer.0)
+        let due = self.lanes[lane as usize].due.last().map_or(FOREVER, |timer| timer.0);
+        self.next_timer(lane).map_or(FOREVER, |timer| timer.0).min(due)
+    }
+
+    /// Those that are being fired wait among the others again: something comes before them, or beside.
+    fn put_off(&mut self, lane: u32) {
+        let lane = &mut self.lanes[lane as usize];
+        for timer in lane.due.drain(..) {
+            lane.timers.remind(timer);
+        }
     }
 
     /// Fire what is to be called before `until`, in order.
     pub fn fire(&mut self, lane: u32, until: Ms) -> Why {
+        if let Some(&due) = self.lanes[lane as usize].due.last() {
+            if self.next_timer(lane).is_some_and(|next| (next.0, next.1) <= (due.0, due.1)) {
+                self.put_off(lane);
+            }
+        }
         let mut fired = 0;
-        while let Some(first) = self.next_timer(lane).filter(|timer| timer.0 < until) {
+        loop {
+            while let Some(timer) = self.lanes[lane as usize].due.last().copied().filter(|timer| timer.0 < until) {
+                self.lanes[lane as usize].due.pop();
+                if !self.holds(lane, &timer) {
+                    continue;
+                }
+                if self.call(&timer).is_err() {
+                    self.lanes[lane as usize].timers.remind(timer);
+                    self.put_off(lane);
+                    self.rising.push(timer.2);
+                    return Why::Python;
+                }
+                fired += 1;
+                if fired >= FIRED_MAX || self.out.bytes.len() > OUT_MAX {
+                    return Why::More;
+                }
+            }
+            let Some(first) = self.next_timer(lane).filter(|timer| timer.0 < until) else { return Why::End };
             let mut group = Vec::new();
             while let Some(timer) = self.next_timer(lane).filter(|timer| (timer.0, timer.1) == (first.0, first.1)) {
                 self.lanes[lane as usize].timers.pop();
@@ -536,27 +616,15 @@ impl Engine {
             }
             group.dedup();
             if group.len() > 1 {
-                group.sort_by(|a, b| self.key_of(a).cmp(&self.key_of(b)));
+                group.sort_by(|a, b| self.key_of(b).cmp(&self.key_of(a)));
             }
-            for (i, timer) in group.iter().enumerate() {
-                if self.call(timer).is_err() {
-                    for &left in &group[i..] {
-                        self.lanes[lane as usize].timers.remind(left);
-                    }
-                    self.rising.push(timer.2);
-                    return Why::Python;
-                }
-                fired += 1;
-            }
-            if fired >= FIRED_MAX || self.out.bytes.len() > OUT_MAX {
-                return Why::More;
-            }
+            self.lanes[lane as usize].due = group;
         }
-        Why::End
     }
 
     /// Cases that are called at an instant go up: Python has timers of the same instant, and one order holds for all.
     pub fn rise_at(&mut self, lane: u32, at: Ms) {
+        self.put_off(lane);
         while let Some(timer) = self.next_timer(lane).filter(|timer| timer.0 == at) {
             self.lanes[lane as usize].timers.pop();
             self.rising.push(timer.2);
@@ -712,6 +780,48 @@ impl Engine {
         self.case(number).pack(out);
     }
 
+    /// Prepare `write_lines`: all clocks, in the order of `cases.ndjson`.
+    pub fn sort_lines(&mut self) {
+        let mut found = Vec::new();
+        for (number, case) in self.cases.iter().enumerate() {
+            for (place, clock) in case.iter().flat_map(|case| case.clocks.iter().enumerate()) {
+                if clock.is_some() {
+                    found.push((number as u32, place as u8));
+                }
+            }
+        }
+        found.sort_by(|a, b| self.line_key(b).cmp(&self.line_key(a))); // the last one is taken first
+        self.lines = found;
+    }
+
+    fn line_key(&self, &(number, place): &(u32, u8)) -> [&[u8]; 5] {
+        let case = self.case(number);
+        let (desk, clock) = (&self.desks[case.desk as usize], case.clocks[usize::from(place)].as_ref().expect("it is there"));
+        let [agreement, objective] = &self.rules[usize::from(clock.rules)].key;
+        [agreement, objective, &desk.vendor, &desk.service, case.name()]
+    }
+
+    /// Append some of the lines, each behind what it is about: (desk, rules, state, started, case, line). How many; None: one cannot be told.
+    pub fn write_lines(&mut self, bytes: usize, out: &mut Vec<u8>) -> Option<u32> {
+        let (mut count, mut line) = (0, Vec::new());
+        while let Some((number, place)) = (out.len() < bytes).then(|| self.lines.pop()).flatten() {
+            let case = self.case(number);
+            let clock = case.clocks[usize::from(place)].as_ref().expect("it is there");
+            let (desk, terms) = (&self.desks[case.desk as usize], terms_of(&self.rules, &self.calendars, clock));
+            line.clear();
+            forms::write_line(&mut line, self.lanes[desk.lane as usize].seen, clock, &terms, case, desk).ok()?;
+            let mut pack = Pack(out);
+            pack.u32(case.desk);
+            pack.u32(u32::from(clock.rules));
+            pack.u8(clock.state as u8);
+            pack.i64(clock.started);
+            pack.short(case.name());
+            pack.long(&line);
+            count += 1;
+        }
+        Some(count)
+    }
+
     /// The numbers of the cases of a desk.
     pub fn numbers_of(&self, desk: u32) -> Vec<u32> {
         let all = self.cases.iter().enumerate();
@@ -732,7 +842,7 @@ fn tally(rules: &mut [Rules], clock: Option<&Clock>, by: i64) {
 
 fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
     let before = out.bytes.len();
-    verdict::write(&mut out.bytes, &mut out.scratch, said, clock, terms, case, desk)?;
+    forms::write(&mut out.bytes, &mut out.scratch, said, clock, terms, case, desk)?;
     out.heads.push([case.desk, u32::from(clock.rules), said.kind as u32, (out.bytes.len() - before) as u32]);
     Ok(())
 }

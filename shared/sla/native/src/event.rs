@@ -28,25 +28,24 @@ pub fn read(value: &[u8]) -> Option<Event<'_>> {
     let mut event = Event::default();
     let mut json = Json::new(value);
     json.members(|json, key| {
-        let first = *key.first()?;
-        match (key.len(), first) {
-            (2, b'i') if key == b"id" => event.id = json.plain_text()?,
-            (6, b's') if key == b"source" => event.source = json.plain_text()?,
-            (4, b't') if key == b"type" => event.kind = json.plain_text()?,
-            (4, b't') if key == b"time" => event.text = json.plain_text()?,
-            (4, b'd') if key == b"data" => {
-                event.content = json.value()?;
-                return (event.content[0] == b'{').then_some(());
-            }
-            (7, b's') if key == b"subject" => event.case = json.plain_text()?,
-            (6, b'v') if key == b"vendor" => event.vendor = json.plain_text()?,
-            (7, b's') if key == b"service" => event.service = json.plain_text()?,
-            (7, b's') if key == b"slwrole" => {
+        match key {
+            b"id" => event.id = json.plain_text()?,
+            b"source" => event.source = json.plain_text()?,
+            b"type" => event.kind = json.plain_text()?,
+            b"time" => event.text = json.plain_text()?,
+            b"subject" => event.case = json.plain_text()?,
+            b"vendor" => event.vendor = json.plain_text()?,
+            b"service" => event.service = json.plain_text()?,
+            b"datacontenttype" => event.content_type = json.plain_text()?,
+            b"specversion" => return (json.plain_text()? == b"1.0").then_some(()),
+            b"slwrole" => {
                 let role = json.plain_text()?;
                 event.role = ROLES.iter().position(|&known| known == role)? as u8;
             }
-            (11, b's') if key == b"specversion" => return (json.plain_text()? == b"1.0").then_some(()),
-            (15, b'd') if key == b"datacontenttype" => event.content_type = json.plain_text()?,
+            b"data" => {
+                event.content = json.value()?;
+                return (event.content[0] == b'{').then_some(());
+            }
             _ => return None,
         }
         Some(())

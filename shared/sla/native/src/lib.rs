@@ -8,15 +8,17 @@ mod case;
 mod clock;
 mod engine;
 mod event;
+mod forms;
 mod instant;
 mod json;
 mod names;
 mod packing;
 mod rules;
 mod timers;
-mod verdict;
 
+use std::collections::hash_map::RandomState;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Mutex;
 
@@ -70,7 +72,8 @@ fn guarded(handle: *const Handle, work: impl FnOnce(&mut Engine, &mut Vec<u8>) -
 }
 
 #[no_mangle]
-pub extern "C" fn swift_new(event_mode: i64, max_skew: i64, seed: u64) -> *mut Handle {
+pub extern "C" fn swift_new(event_mode: i64, max_skew: i64) -> *mut Handle {
+    let seed = RandomState::new().build_hasher().finish(); // no answer depends on it
     let engine = Engine::new(event_mode != 0, max_skew, seed);
     Box::into_raw(Box::new(Handle { engine: Mutex::new(engine), answer: Mutex::default() }))
 }
@@ -290,6 +293,14 @@ fn ask(engine: &mut Engine, what: i64, from: &mut Unpack, answer: &mut Vec<u8>) 
             out.short(&engine.unknown.1);
             0
         }
+        28 => {
+            engine.sort_lines();
+            0
+        }
+        29 => {
+            let bytes = from.u32() as usize;
+            engine.write_lines(bytes, answer).map_or(FAILED, i64::from)
+        }
         _ => FAILED,
     }
 }
@@ -332,14 +343,18 @@ fn set_rules(engine: &mut Engine, from: &mut Unpack) -> i64 {
     };
     let key = [from.long().into(), from.long().into()];
     let cause = from.long().into();
-    let form = (0..from.u32())
+    let [statement, line] = [(); 2].map(|()| form(from));
+    engine.rules.push(Rules { grace, horizon, next_open, acts, choice, targets, key, statement, line, cause, counts: [0; 5] });
+    engine.rules.len() as i64 - 1
+}
+
+fn form(from: &mut Unpack) -> Vec<Piece> {
+    (0..from.u32())
         .map(|_| match from.u8() {
             u8::MAX => Piece::Same(from.long().into()),
             blank => Piece::Blank(blank),
         })
-        .collect();
-    engine.rules.push(Rules { grace, horizon, next_open, acts, choice, targets, key, form, cause, counts: [0; 5] });
-    engine.rules.len() as i64 - 1
+        .collect()
 }
 
 fn set_desk(engine: &mut Engine, from: &mut Unpack) -> i64 {
@@ -352,8 +367,7 @@ fn set_desk(engine: &mut Engine, from: &mut Unpack) -> i64 {
             Ruling { rules: (rules != u32::MAX).then_some(rules), from: begin, to: end, types, mark }
         })
         .collect();
-    let heard = from.numbers();
-    i64::from(engine.set_desk(Desk { vendor, service, lane, rulings, heard, horizon, last_gone, open, gone: names::Hashes::default() }))
+    i64::from(engine.set_desk(Desk { vendor, service, lane, rulings, horizon, last_gone, open, gone: names::Hashes::default() }))
 }
 
 /// Take out the cases that an event speaks of: its own, and those that hold it, or what it replaces.

@@ -38,10 +38,11 @@ pub struct Rules {
     pub acts: HashMap<u32, Act>, // by the type of the event
     pub choice: Choice,
     pub targets: Vec<Target>,
-    pub key: [Box<[u8]>; 2], // agreement, objective: what orders timers of one instant
-    pub form: Vec<Piece>,
-    pub cause: Box<[u8]>, // of a breach, as JSON
-    pub counts: [i64; 5], // clocks by state
+    pub key: [Box<[u8]>; 2],   // agreement, objective: what orders timers of one instant
+    pub statement: Vec<Piece>, // the form of a statement
+    pub line: Vec<Piece>,      // and of a line of `cases.ndjson`
+    pub cause: Box<[u8]>,      // of a breach, as JSON
+    pub counts: [i64; 5],      // clocks by state
 }
 
 /// A promise at a desk.
@@ -59,7 +60,6 @@ pub struct Desk {
     pub service: Box<[u8]>,
     pub lane: u32,
     pub rulings: Vec<Ruling>,
-    pub heard: Vec<u32>, // types of events that are counted over all cases: they are for Python
     pub horizon: Ms,
     pub last_gone: Ms, // evidence up to then may have been counted, and have left
     pub open: bool,    // whether its cases may be kept here

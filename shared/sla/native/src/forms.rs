@@ -1,8 +1,8 @@
-//! Statements as bytes: a form that Python made (`shared/wire/verdicts.py`), its blanks filled in.
+//! Statements and lines as bytes: forms that Python made (`shared/wire/forms.py`), their blanks filled in.
 
 use crate::blake2b;
 use crate::case::Case;
-use crate::clock::{Beyond, Clock, Plain, State, Terms, NEVER};
+use crate::clock::{Beyond, Clock, Plain, State, Terms, View, NEVER};
 use crate::instant::{self, Ms};
 use crate::rules::{Desk, Piece};
 
@@ -79,7 +79,18 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// Append the bytes of a statement.
+/// What fills those blanks that a clock does not.
+struct Told<'a> {
+    id: [u8; 32],
+    breach_id: [u8; 32],
+    kind: &'a [u8],
+    time: Ms,
+    revision: &'a [u8],
+    cause: &'a [u8],
+    decided_at: Ms,
+}
+
+/// Append the bytes of a statement. `scratch` is overwritten.
 pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
     if said.time < 0 || said.decided_at < 0 {
         return Err(Beyond);
@@ -89,20 +100,48 @@ pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Cloc
     let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, case.name()]);
     let revision = said.kind.revision(clock.state);
     let id = identity(scratch, &[&breach_id, revision, said.kind.name()]);
-    let view = clock.view(terms, said.decided_at)?;
     let of_breach = said.kind != Kind::Met;
-    for piece in &rules.form {
+    let told = Told {
+        id,
+        breach_id,
+        kind: said.kind.name(),
+        time: said.time,
+        revision: if of_breach { revision } else { b"null" },
+        cause: if of_breach { &rules.cause } else { b"null" },
+        decided_at: said.decided_at,
+    };
+    let view = clock.view(terms, said.decided_at)?;
+    fill(out, &rules.statement, &told, &view, clock, terms, case, desk);
+    Ok(())
+}
+
+/// Append the line of a clock in `cases.ndjson`, as it stands at `log_time`.
+pub fn write_line(out: &mut Vec<u8>, log_time: Ms, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+    let revision: &[u8] = match clock.state {
+        State::Breached => b"0",
+        State::Closed => b"1",
+        _ => b"null",
+    };
+    let nothing = [0; 32];
+    let told = Told { id: nothing, breach_id: nothing, kind: b"", time: NEVER, revision, cause: b"", decided_at: NEVER };
+    fill(out, &terms.rules.line, &told, &clock.view(terms, log_time)?, clock, terms, case, desk);
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)] // each is a part of what is told
+fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) {
+    for piece in form {
         match piece {
             Piece::Same(text) => out.extend_from_slice(text),
             Piece::Blank(blank) => match blank {
-                0 => out.extend_from_slice(&id),
+                0 => out.extend_from_slice(&told.id),
                 1 => out.extend_from_slice(case.name()),
-                2 => out.extend_from_slice(said.kind.name()),
-                3 => put_instant(out, said.time),
+                2 => out.extend_from_slice(told.kind),
+                3 => put_instant(out, told.time),
                 4 => out.extend_from_slice(&desk.vendor),
                 5 => out.extend_from_slice(&desk.service),
-                6 => out.extend_from_slice(&breach_id),
-                7 => out.extend_from_slice(if of_breach { revision } else { b"null" }),
+                6 => out.extend_from_slice(&told.breach_id),
+                7 => out.extend_from_slice(told.revision),
                 8 => put_text(out, case.name()),
                 9 => out.extend_from_slice(clock.state.name()),
                 10 => put_instant(out, clock.started),
@@ -113,25 +152,25 @@ pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Cloc
                 15 => put_seconds(out, view.paused),
                 16 => put_seconds(out, view.late),
                 17 => put_seconds(out, view.overdue),
-                18 => out.extend_from_slice(if of_breach { &rules.cause } else { b"null" }),
+                18 => out.extend_from_slice(told.cause),
                 19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
-                20 => {
-                    out.push(b'[');
-                    let mut comma = false;
-                    for (place, event) in case.events().enumerate() {
-                        if clock.noted >> place & 1 != 0 {
-                            if comma {
-                                out.push(b',');
-                            }
-                            comma = true;
-                            put_text(out, event.id);
-                        }
-                    }
-                    out.push(b']');
-                }
-                _ => put_instant(out, said.decided_at),
+                20 => put_evidence(out, clock, case),
+                _ => put_instant(out, told.decided_at),
             },
         }
     }
-    Ok(())
+}
+
+/// The ids of the evidence that did something to a clock.
+fn put_evidence(out: &mut Vec<u8>, clock: &Clock, case: &Case) {
+    out.push(b'[');
+    let mut comma = false;
+    for (_, event) in case.events().enumerate().filter(|(place, _)| clock.noted >> place & 1 != 0) {
+        if comma {
+            out.push(b',');
+        }
+        comma = true;
+        put_text(out, event.id);
+    }
+    out.push(b']');
 }
