@@ -96,7 +96,7 @@ class Partition:
         """Fold the records from `at` to before `end`, by the swift path where it can; the slice that is left."""
         stretch, done = Stretch(batch.values[at:end], batch.timestamps[at:end]), 0
         while at + done < end:
-            count, said, is_stuck = self.engine.fold_swiftly(stretch, done)
+            count, said, stuck = self.engine.fold_swiftly(stretch, done)
             done += count
             output.statements.extend(said)
             output.weight += 1 + count // SWIFT
@@ -104,10 +104,10 @@ class Partition:
                 self.next_offset, self.arrival = batch.offsets[at + done - 1] + 1, batch.timestamps[at + done - 1]
                 if self.clock == "log":
                     self.broker_time.pass_over(self.arrival)
-            if is_stuck:
+            for _ in range(stuck):
                 output = yield from self._fold_at_length(batch[at + done], output)
                 done += 1
-            elif output.is_full:
+            if output.is_full:
                 yield output
                 output = Output()
         return output

@@ -191,12 +191,12 @@ class Replay:
             return
         stretch, at = Stretch([line.value for line in lines], [0] * len(lines)), 0
         while at < stretch.count:
-            count, said, is_stuck = self._engine(None).fold_swiftly(stretch, at)
+            count, said, stuck = self._engine(None).fold_swiftly(stretch, at)
             self._sink.said(said)
             at += count
-            if is_stuck:
-                self._feed(lines[at].read())
-                at += 1
+            for line in lines[at : at + stuck]:
+                self._feed(line.read())
+            at += stuck
 
     def _feed(self, line: Line | BadLine) -> None:
         if isinstance(line, BadLine):

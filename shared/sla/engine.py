@@ -238,10 +238,11 @@ class Enacted(NamedTuple):
 class Vendor:
     """One vendor: its log time, what it has posted, its desks."""
 
-    __slots__ = ("aside", "desks", "lane", "posted")
+    __slots__ = ("aside", "desks", "is_swift", "lane", "posted")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
+        self.is_swift = False  # whether the swift path may keep cases of it
         self.posted: dict[str, dict[str, Evidence]] = {}  # by source and id
         self.aside: dict[tuple[str, str], list[Evidence]] = {}  # of these, what was superseded, by service and case
         self.desks: dict[str, Desk] = {}
@@ -349,8 +350,8 @@ class Engine:
         if self.swift is not None and not desk.keeps(promises):
             self._rise(self.swift.up_desk(desk))
         desk.concern(promises, self._watchers, with_plain=self._with_plain)
-        if self.swift is not None:
-            self.swift.tell_desk(desk)
+        if self.swift is not None and self.swift.tell_desk(desk):
+            self._open_to_swift(self.vendors[desk.vendor])
 
     def desks(self) -> Iterator[Desk]:
         """All desks, ordered by vendor and service."""
@@ -521,32 +522,54 @@ class Engine:
 
     # -- the swift path ------------------------------------------------------------------------------------------
 
-    def fold_swiftly(self, stretch: Stretch, first: int) -> tuple[int, Sequence[Said], bool]:
-        """Fold records from `first` on by the swift path: how many, what is stated, and whether the next one is for `take`.
+    def fold_swiftly(self, stretch: Stretch, first: int) -> tuple[int, Sequence[Said], int]:
+        """Fold records from `first` on by the swift path: how many, what is stated, and how many of the next are for `take`.
 
-        Where neither all are folded nor the next one is for `take`, it is to be called again.
+        Where neither all are folded nor the next ones are for `take`, it is to be called again.
         """
         assert self.swift is not None
-        count, written, is_stuck, waits, unknown = self.swift.fold(stretch, first)
+        count, written, stuck, waits, unknown = self.swift.fold(stretch, first)
         self._rise(self.swift.rising())
         if self.swift.has_leavers:
             self._take_leave()
         if unknown is not None:
             self.desk(*unknown)
         if waits is None:
-            return count, written, is_stuck
+            return count, written, stuck
         said: list[Said] = [*written]
         lane, until = waits
         for some in self._firing(lane, until):
             said += some
             if len(said) >= SLICE_STATEMENTS:
-                return count, said, False
-        return count, said + self._pass_time(lane, until), False
+                return count, said, 0
+        return count, said + self._pass_time(lane, until), 0
+
+    def _open_to_swift(self, vendor: Vendor) -> None:
+        """The swift path may keep cases of a vendor: it is to know those that are here, and all events."""
+        if vendor.is_swift:
+            return
+        vendor.is_swift = True
+        for desk in vendor.desks.values():
+            for name in desk.cases:
+                self.note(desk, name, "", "")
+        for of_source in vendor.posted.values():
+            for event in of_source.values():
+                self.note(vendor.desks[event.service], event.case, event.source, event.id)
+        for (_, source, id_), (service, case) in self.superseded.items():
+            if vendor.desks.get(service) is not None:
+                self.note(vendor.desks[service], case, source, id_)
+
+    def note(self, desk: Desk, case: str, source: str, id_: str) -> None:
+        """Tell the swift path of a case that is kept here, and of an event of it (empty: none)."""
+        if self.swift is not None and self.vendors[desk.vendor].is_swift:
+            self.swift.note(desk, case, source, id_)
 
     def _make_way(self, event: Evidence, vendor: Vendor) -> None:
         """Before an event is folded here: what it speaks of comes up from the swift path."""
         assert self.swift is not None
         self.swift.stale.add(vendor.lane)
+        if not vendor.is_swift and event.service in vendor.desks:
+            return
         desk = vendor.desks.get(event.service) or self.desk(event.vendor, event.service)
         self._rise(self.swift.up(desk.vendor, desk.service, event.case, event.source, event.id, event.replaces))
 
@@ -694,10 +717,10 @@ class Engine:
         if vendor.aside:
             evidence = evidence + vendor.aside.pop((desk.service, case.name), [])
         self._remember(desk, case, evidence)
-        posted = vendor.posted
+        posted, is_swift = vendor.posted, vendor.is_swift
         for event in evidence:
-            if self.swift is not None:
-                self.swift.forget(desk.vendor, event.source, event.id)
+            if is_swift:
+                self.swift.forget(desk, event.source, event.id)  # type: ignore[union-attr]  # else no vendor is
             of_source = posted[event.source]
             del of_source[event.id]
             if not of_source:
@@ -711,8 +734,8 @@ class Engine:
         for book in case.books:
             if book is not None and book.__class__ is not PlainClock:
                 book.leave()  # type: ignore[union-attr]  # mypy does not narrow by class
-        if self.swift is not None:
-            self.swift.forget_case(desk, case.name)
+        if is_swift:
+            self.swift.forget_case(desk, case.name)  # type: ignore[union-attr]
         case.events, case.books = [], []  # reminders of it may last
 
     def _remember(self, desk: Desk, case: Case, evidence: Sequence[Evidence]) -> None:
@@ -886,8 +909,8 @@ class Engine:
             self._late += 1  # it was counted, and has left
             return said or (), None
         posted[event.id] = event
-        if self.swift is not None:
-            self.swift.note(desk, event.case, event.source, event.id)
+        if vendor.is_swift:
+            self.note(desk, event.case, event.source, event.id)
         event.arrival, event.known = lane.seen, self._known
         if event.replaces is not None or self.superseded:
             return [*(said or ()), *self._take_superseding(event, desk, arrival)], None
@@ -1135,8 +1158,7 @@ class Engine:
         if event.replaces is None or event.replaces == event.id:
             return None
         self.superseded[event.vendor, event.source, event.replaces] = (event.service, event.case)
-        if self.swift is not None:
-            self.swift.note(self.desk(event.vendor, event.service), event.case, event.source, event.replaces)
+        self.note(self.desk(event.vendor, event.service), event.case, event.source, event.replaces)
         known = self.vendors[event.vendor].posted[event.source].get(event.replaces)
         case = None if known is None else self.desk(event.vendor, known.service).cases.get(known.case)
         if known is None or case is None or known not in case.events:
@@ -1149,8 +1171,7 @@ class Engine:
 
     def _set_aside(self, event: Evidence, desk: Desk) -> None:
         """Keep what was superseded, so that it is known when it comes again, for as long as its case stays."""
-        if self.swift is not None:
-            self.swift.note(desk, event.case, event.source, event.id)
+        self.note(desk, event.case, event.source, event.id)
         if event.case not in desk.cases:
             case = desk.cases[event.case] = Case(desk, event.case, [], desk.blank_books(event.case))
             desk.lane.bear(case)

@@ -344,9 +344,8 @@ def _restore_head(engine: Engine, head: _Head) -> None:
         if engine.swift is not None:
             engine.swift.stale.add(lane)
             engine.swift.tell_door(lane)
-    if engine.swift is not None:
-        for (vendor_name, source, id_), (service, case) in head.superseded.items():
-            engine.swift.note(engine.desk(vendor_name, service), case, source, id_)
+    for (vendor_name, source, id_), (service, case) in head.superseded.items():
+        engine.note(engine.desk(vendor_name, service), case, source, id_)
 
 
 def _post(vendor: Vendor, event: Evidence) -> None:
@@ -366,8 +365,7 @@ def _restore_cases(engine: Engine, piece: _Cases) -> None:
         for event in events:
             event.vendor, event.service = desk.vendor, desk.service
             _post(vendor, event)
-            if engine.swift is not None:
-                engine.swift.note(desk, name, event.source, event.id)
+            engine.note(desk, name, event.source, event.id)
 
 
 def _restore_swift(engine: Engine, head: _SwiftHead, block: bytes) -> int:

@@ -30,6 +30,8 @@ LIBRARY: Final = Path(__file__).with_name("native") / "libswift.so"
 NEVER: Final = -(1 << 63)
 _NONE: Final = (1 << 32) - 1
 _NO_STATE: Final = 255
+_NOTE, _FORGET, _FORGET_CASE = range(3)
+_NOTES_MAX: Final = 1_000  # that wait to be told
 _COPIED_BYTES: Final = 1 << 20
 _BACK: Final = 100 * DAY  # how much of calendars is told with cases that are put in; what lies beyond is for the engine
 _AHEAD: Final = 400 * DAY
@@ -53,8 +55,7 @@ class _Ask(IntEnum):
     NEXT_AT = 7
     NUMBER_OF_NAME = 8
     NAME = 9
-    NOTE = 10
-    FORGET = 11
+    NOTES = 10
     UP = 12
     RISING = 13
     LEAVERS = 14
@@ -68,7 +69,6 @@ class _Ask(IntEnum):
     KNOWN = 22
     LET_GO = 23
     RISE_AT = 24
-    FORGET_CASE = 25
     GONE = 26
     UNKNOWN = 27
     SORT_LINES = 28
@@ -88,10 +88,11 @@ class _Folded(ctypes.Structure):
         ("moved", ctypes.c_int64),
         ("lane", ctypes.c_int64),
         ("until", ctypes.c_int64),
+        ("stuck", ctypes.c_int64),
+        ("cases", ctypes.c_int64),
     )
 
 
-_WHY_PYTHON: Final = 1
 _WHY_TIME: Final = 3
 _WHY_DESK: Final = 4
 
@@ -139,13 +140,13 @@ class Stretch:
 class Folded(NamedTuple):
     """How folding went on: how many records were folded, what was said, and why it stopped, if it did.
 
-    `is_stuck`: the next record is for the engine. Before it, `waits`: time is to pass for the engine, in a lane until an instant;
-    `unknown`: a desk is to be known, by vendor and service.
+    `stuck`: how many of the next records are for the engine. Before them, `waits`: time is to pass for the engine, in a lane until an
+    instant; `unknown`: a desk is to be known, by vendor and service.
     """
 
     records: int
     said: list[Written]
-    is_stuck: bool
+    stuck: int
     waits: "tuple[Lane, int] | None"
     unknown: tuple[str, str] | None
 
@@ -193,6 +194,8 @@ class Swift:
         self._rules_of: dict[int, int | None] = {}  # by id: likewise; None: not for native code
         self._calendars: list[tuple[Calendar, int]] = []  # and how much of it was told
         self.stale: set[Lane] = set()  # lanes of which there is something to tell
+        self._next_at: dict[Lane, int] = {}  # as long as nothing is done here
+        self._notes: list[bytes] = []  # what is to be told before the next record
         self._folded = _Folded()
         self.read = self.duplicates = 0
 
@@ -246,15 +249,16 @@ class Swift:
         """Tell how many activations were folded."""
         self._ask(_Ask.KNOWN, Pack().u32(known).done())
 
-    def tell_desk(self, desk: "Desk") -> None:
-        """Tell of a desk, or of what has changed of it."""
+    def tell_desk(self, desk: "Desk") -> bool:
+        """Tell of a desk, or of what has changed of it; whether its cases may be kept here."""
         rulings, marks, is_open = [], desk.marks, not desk.over_cases and not any(desk.watched)
         for (rules, begin, end), promise in zip(desk.rulings, desk.promises, strict=True):
             number = None if rules is None else self._rules(rules, promise.name)
             types = [self._number_of(name) for name in sorted(promise.editions.types)]
             rulings.append((number, begin, end, types))
         told = Pack().short(desk.vendor.encode("utf-8", "surrogatepass")).short(desk.service.encode("utf-8", "surrogatepass"))
-        told.u32(self.lane(desk.lane)).i64(desk.horizon).i64(desk.last_gone).u8(is_open and any(r[0] is not None for r in rulings))
+        is_open = is_open and any(number is not None for number, *_ in rulings)
+        told.u32(self.lane(desk.lane)).i64(desk.horizon).i64(desk.last_gone).u8(is_open)
         told.u32(len(rulings))
         for mark, (number, begin, end, types) in zip(marks, rulings, strict=True):
             told.u32(_NONE if number is None else number).i64(begin).i64(end).i64(_signed(mark)).numbers(types)
@@ -262,6 +266,7 @@ class Swift:
         self._desk_of[id(desk)] = number
         if number == len(self.desks):
             self.desks.append(desk)
+        return is_open
 
     def _rules(self, rules: DeadlineRules, objective: str) -> int | None:
         """The number of rules; None where native code cannot follow them."""
@@ -328,12 +333,13 @@ class Swift:
         if self.stale:
             self.tell_lanes()
             self.tell_calendars()
+        self._tell_notes()
         folded = self._folded
         lengths, arrivals = stretch._lengths, stretch._arrivals
         done = self._library.swift_fold(self._handle, stretch._values, lengths, arrivals, first, stretch.count, ctypes.byref(folded))
         self._check(done)
         waits = (self.lanes[folded.lane], folded.until) if folded.why == _WHY_TIME else None
-        return Folded(folded.count, self._said(), folded.why == _WHY_PYTHON, waits, self._unknown() if folded.why == _WHY_DESK else None)
+        return Folded(folded.count, self._said(), folded.stuck, waits, self._unknown() if folded.why == _WHY_DESK else None)
 
     def _unknown(self) -> tuple[str, str]:
         self._ask(_Ask.UNKNOWN)
@@ -347,6 +353,7 @@ class Swift:
         return self._said(), folded.why != 0
 
     def _check(self, done: int) -> None:
+        self._next_at.clear()
         if done == NEVER:
             raise SwiftFailed("native code failed at folding; the message is on stderr")
         if self._folded.moved:
@@ -372,13 +379,17 @@ class Swift:
 
     def next_at(self, lane: "Lane") -> int:
         """When the next timer of a lane is called; FOREVER: nothing waits."""
-        return self._ask(_Ask.NEXT_AT, Pack().u32(self.lane(lane)).done())
+        found = self._next_at.get(lane)
+        if found is None:
+            found = self._next_at[lane] = self._ask(_Ask.NEXT_AT, Pack().u32(self.lane(lane)).done())
+        return found
 
     # -- up and down ---------------------------------------------------------------------------------------------
 
     def _packed(self) -> Iterator[PackedCase]:
         answer = Unpack(self._answer())
         while not answer.is_empty:
+            self._next_at.clear()
             yield self.unpack(answer)
 
     def unpack(self, answer: Unpack) -> PackedCase:
@@ -387,6 +398,8 @@ class Swift:
 
     def up(self, vendor: str, service: str, case: str, source: str, id_: str, replaces: str | None) -> Iterator[PackedCase]:
         """The cases that an event speaks of, out of here: its own, those that hold it or what it replaces."""
+        if not self._folded.cases:
+            return iter(())
         told = Pack()
         for text in (vendor, service, case, source, id_, replaces or ""):
             told.short(text.encode("utf-8", "surrogatepass")[:65_535])
@@ -499,30 +512,40 @@ class Swift:
                 calendar.cover(min(times) - _BACK, max(times) + _AHEAD)
         self.tell_calendars()
         self.tell_lanes()
-        return self._ask(_Ask.PUT_IN, told.done() + block)
+        self._tell_notes()
+        self._next_at.clear()
+        count = self._ask(_Ask.PUT_IN, told.done() + block)
+        self._folded.cases += count
+        return count
 
     def note(self, desk: "Desk", case: str, source: str, id_: str) -> None:
         """The engine has a case of this name, and an event of it (empty: none)."""
-        told = Pack().u32(self._desk_of[id(desk)])
-        for text in (case, source, id_):
+        self._later(_NOTE, self._desk_of[id(desk)], case, source, id_)
+
+    def forget_case(self, desk: "Desk", case: str) -> None:
+        """The engine has let go of a case."""
+        self._later(_FORGET_CASE, self._desk_of[id(desk)], case)
+
+    def forget(self, desk: "Desk", source: str, id_: str) -> None:
+        """The engine has forgotten an event of a desk's vendor."""
+        self._later(_FORGET, self._desk_of[id(desk)], source, id_)
+
+    def _later(self, what: int, desk: int, *texts: str) -> None:
+        told = Pack().u8(what).u32(desk)
+        for text in texts:
             told.short(text.encode("utf-8", "surrogatepass")[:65_535])
-        self._ask(_Ask.NOTE, told.done())
+        self._notes.append(told.done())
+        if len(self._notes) >= _NOTES_MAX:
+            self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        if self._notes:
+            self._ask(_Ask.NOTES, b"".join(self._notes))
+            self._notes.clear()
 
     def gone(self, desk: "Desk", marks: bytes) -> None:
         """Clocks have left with their cases (`Desk.remember`): marks of eight bytes each."""
         self._ask(_Ask.GONE, Pack().u32(self._desk_of[id(desk)]).u32(len(marks) // 8).done() + marks)
-
-    def forget_case(self, desk: "Desk", case: str) -> None:
-        """The engine has let go of a case."""
-        told = Pack().u32(self._desk_of[id(desk)]).short(case.encode("utf-8", "surrogatepass")[:65_535])
-        self._ask(_Ask.FORGET_CASE, told.done())
-
-    def forget(self, vendor: str, source: str, id_: str) -> None:
-        """The engine has forgotten an event."""
-        told = Pack()
-        for text in (vendor, source, id_):
-            told.short(text.encode("utf-8", "surrogatepass")[:65_535])
-        self._ask(_Ask.FORGET, told.done())
 
     # -- reports -------------------------------------------------------------------------------------------------
 

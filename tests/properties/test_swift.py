@@ -73,13 +73,13 @@ class _Runner:
             return
         batch, at = Stretch([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
         while at < batch.count:
-            count, said, is_stuck = self.engine.fold_swiftly(batch, at)
+            count, said, stuck = self.engine.fold_swiftly(batch, at)
             self.said += _bytes(said)
             self.by_swift += count
             at += count
-            if is_stuck:
-                self._take(records[at][2], records[at][1])
-                at += 1
+            for _, arrival, value in records[at : at + stuck]:
+                self._take(value, arrival)
+            at += stuck
 
     def time(self, what: str, arrival: int) -> None:
         """Time passes."""

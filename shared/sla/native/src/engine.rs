@@ -102,6 +102,7 @@ pub struct Engine {
     pub out: Output,
     pub rising: Vec<u32>,            // cases that are to go up before Python goes on
     pub leavers: Vec<u32>,           // cases that have left: for Python to take leave of
+    pub stuck: usize,                // how many of the next records are for Python
     pub waits: (u32, Ms),            // the lane in which time is to pass, and until when
     pub unknown: (Vec<u8>, Vec<u8>), // vendor and service of a desk
     lines: Vec<(u32, u8)>,           // clocks whose lines are to be written, the last one first
@@ -143,6 +144,7 @@ impl Engine {
             out: Output::default(),
             rising: Vec::new(),
             leavers: Vec::new(),
+            stuck: 0,
             waits: (0, 0),
             unknown: (Vec::new(), Vec::new()),
             lines: Vec::new(),
@@ -255,8 +257,8 @@ impl Engine {
     }
 
     /// Python has forgotten an event.
-    pub fn forget(&mut self, vendor: &[u8], source: &[u8], id: &[u8]) {
-        let of_event = self.event_hash(vendor, source, id);
+    pub fn forget(&mut self, desk: u32, source: &[u8], id: &[u8]) {
+        let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
         if self.posted.get(&of_event) == Some(&PYTHONS) {
             self.posted.remove(&of_event);
         }
@@ -268,22 +270,39 @@ impl Engine {
     pub fn fold<'a>(&mut self, mut records: impl Iterator<Item = (&'a [u8], Ms)>) -> (usize, Why) {
         let mut folded = 0;
         let mut ahead = Vec::with_capacity(AHEAD);
+        self.stuck = 0;
         loop {
             ahead.extend(records.by_ref().take(AHEAD).map(|(value, arrival)| self.look(value, arrival)));
             if ahead.is_empty() {
                 return (folded, Why::End);
             }
             self.fetch(&ahead);
-            for next in ahead.drain(..) {
-                match self.take(&next) {
+            for (i, next) in ahead.iter().enumerate() {
+                match self.take(next) {
                     Why::End => folded += 1,
+                    Why::Python => {
+                        let is_idle = folded == 0 && self.count() == 0; // nothing is lost if Python takes more
+                        self.stuck = 1 + ahead[i + 1..].iter().take_while(|next| is_idle || self.is_pythons(next)).count();
+                        return (folded, Why::Python);
+                    }
                     why => return (folded, why),
                 }
                 if self.out.bytes.len() > OUT_MAX {
                     return (folded, Why::More);
                 }
             }
+            ahead.clear();
         }
+    }
+
+    /// How many cases are here.
+    pub fn count(&self) -> usize {
+        self.cases.len() - self.free.len()
+    }
+
+    /// Whether it is known before it is folded that an event is for Python.
+    fn is_pythons(&self, next: &Next) -> bool {
+        next.event.is_none() || next.desk.is_some_and(|desk| !self.desks[desk as usize].open || self.pythons.contains(&next.of_case))
     }
 
     /// Read a record, and tell where to look for what it is about.

@@ -50,6 +50,8 @@ pub struct Folded {
     moved: i64, // lanes whose log time has moved
     lane: i64,  // where time is to pass, and until when
     until: i64,
+    stuck: i64, // how many of the next records are for Python
+    cases: i64, // how many are here
 }
 
 unsafe fn slice<'a, T>(at: *const T, length: i64) -> &'a [T] {
@@ -137,6 +139,8 @@ fn told(engine: &Engine, count: i64, why: Why) -> Folded {
         moved: engine.lanes.iter().filter(|lane| lane.moved).count() as i64,
         lane: i64::from(engine.waits.0),
         until: engine.waits.1,
+        stuck: engine.stuck as i64,
+        cases: engine.count() as i64,
     }
 }
 
@@ -202,13 +206,13 @@ fn ask(engine: &mut Engine, what: i64, from: &mut Unpack, answer: &mut Vec<u8>) 
             0
         }
         10 => {
-            let (desk, name, source, id) = (from.u32(), from.short(), from.short(), from.short());
-            engine.note(desk, name, source, id);
-            0
-        }
-        11 => {
-            let (vendor, source, id) = (from.short(), from.short(), from.short());
-            engine.forget(vendor, source, id);
+            while !from.is_empty() {
+                match (from.u8(), from.u32()) {
+                    (0, desk) => engine.note(desk, from.short(), from.short(), from.short()),
+                    (1, desk) => engine.forget(desk, from.short(), from.short()),
+                    (_, desk) => engine.forget_case(desk, from.short()),
+                }
+            }
             0
         }
         12 => up(engine, from, answer),
@@ -275,11 +279,6 @@ fn ask(engine: &mut Engine, what: i64, from: &mut Unpack, answer: &mut Vec<u8>) 
         24 => {
             let lane = from.u32();
             engine.rise_at(lane, from.i64());
-            0
-        }
-        25 => {
-            let (desk, name) = (from.u32(), from.short());
-            engine.forget_case(desk, name);
             0
         }
         26 => {
