@@ -4,9 +4,9 @@ import gc
 import heapq
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -16,7 +16,9 @@ from rich.console import Console
 
 from shared.language import bundles, load_text
 from shared.sla.engine import Engine
+from shared.sla.swift import Stretch, is_built
 from shared.wire import events
+from shared.wire.forms import swift_forms
 from shared.wire.verdicts import encode_statement
 from tests.bench import job
 from tests.bench.apart import apart, resident
@@ -25,6 +27,9 @@ BUDGETS_MS = {"P1": 15 * 60_000, "P2": 3_600_000, "P3": 4 * 3_600_000, "P4": 24 
 BASE = 1_772_323_200  # 2026-03-01
 BASE_MS = BASE * 1000
 GROWTH_EVENTS = 60_000
+FEW = 300_000  # closed cases
+LARGE = 10_000_000  # clocks: too many to fold them at length
+STRETCH = 4_000  # records that go the swift path at once: as many as the evaluator fetches
 
 
 class _Data(msgspec.Struct, gc=False):
@@ -116,9 +121,9 @@ def naive(records: Sequence[bytes]) -> int:
     return found
 
 
-def engine_of(agreement: str = job.AGREEMENT, copies: int = 1) -> Engine:
+def engine_of(agreement: str = job.AGREEMENT, copies: int = 1, *, swift: bool = False) -> Engine:
     """With the agreement, or as many copies of it: each with a vendor of its own, v000 and on."""
-    engine = Engine("event")
+    engine = Engine("event", forms_of=swift_forms if swift else None)
     for number in range(copies):
         text = (
             agreement if copies == 1 else agreement.replace("name: bench", f"name: bench-{number}", 1).replace('"*"', f"v{number:03d}", 1)
@@ -137,10 +142,28 @@ def fold(engine: Engine, records: Sequence[bytes]) -> tuple[float, int]:
     return (time.perf_counter() - started) / len(records) * 1e6, said
 
 
+def feed(engine: Engine, records: Iterable[bytes]) -> int:
+    """Decode and fold as the evaluator does it: by the swift path where that is built. How many statements."""
+    said, source = 0, iter(records)
+    while some := list(islice(source, STRETCH)):
+        if engine.swift is None:
+            said += fold(engine, some)[1]
+            continue
+        stretch, at = Stretch(some, [0] * len(some)), 0
+        while at < len(some):
+            folded, told, stuck = engine.fold_swiftly(stretch, at)
+            at += folded
+            said += len(told)
+            for record in some[at : at + stuck]:
+                said += len(engine.take(events.decode(record))[0])
+            at += stuck
+    return said
+
+
 def speed(cases: int, rounds: int) -> dict[str, list[float]]:
     """µs an event, a figure a round: of decoding alone, with the fold, with the statements' bytes too, and of the naive loop."""
     records, _ = history(cases)
-    found: dict[str, list[float]] = {"decode": [], "fold": [], "fold and encode": [], "naive": [], "statements": []}
+    found: dict[str, list[float]] = {"decode": [], "fold": [], "fold and encode": [], "swift": [], "naive": [], "statements": []}
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -157,47 +180,41 @@ def speed(cases: int, rounds: int) -> dict[str, list[float]]:
             for statement in engine.take(events.decode(record))[0]:
                 encode_statement(statement)
         found["fold and encode"].append((time.perf_counter() - started) / len(records) * 1e6)
+        engine, started = engine_of(swift=True), time.perf_counter()
+        feed(engine, records)
+        found["swift"].append((time.perf_counter() - started) / len(records) * 1e6)
         started = time.perf_counter()
         naive(records)
         found["naive"].append((time.perf_counter() - started) / len(records) * 1e6)
     return found
 
 
-def memory(clocks: int) -> tuple[float, float]:
-    """Bytes an open clock, with its evidence and timer; bytes that a case stays for until the horizon, once it is closed."""
+def memory(cases: int, *, closed: bool, swift: bool) -> float:
+    """Bytes a case: an open clock with its evidence and timer, or one that is closed and stays until the horizon."""
 
-    def opened() -> Iterator[bytes]:
-        for case in range(clocks):
+    def opened_all() -> Iterator[bytes]:
+        for case in range(cases):
             yield event_of(case / 100 % 3_600, "opened", case)
 
-    engine = engine_of()
-    for record in [event_of(0, "opened", 99_999_999)] * 1_000:
-        engine.take(events.decode(record))
+    def closed_all() -> Iterator[bytes]:
+        for case in range(cases):
+            yield event_of(case / 100, "opened", case)
+            yield event_of(case / 100 + 1, "resolved", case)
+
+    engine = engine_of(swift=swift)
+    feed(engine, [event_of(0, "opened", 99_999_999)] * 10_000)
     gc.collect()
     gc.disable()
     before = resident()
-    for record in opened():
-        engine.take(events.decode(record))
-    each_open = (resident() - before) / clocks
-
-    engine = engine_of()
-    few = min(clocks, 300_000)
-    gc.enable()
-    gc.collect()
-    gc.disable()
-    before = resident()
-    for case in range(few):
-        engine.take(events.decode(event_of(case / 100, "opened", case)))
-        engine.take(events.decode(event_of(case / 100 + 1, "resolved", case)))
-    return each_open, (resident() - before) / few
+    feed(engine, closed_all() if closed else opened_all())
+    return (resident() - before) / cases
 
 
-def growth(clocks: int, agreements: int) -> float:
+def growth(clocks: int, agreements: int, *, swift: bool) -> float:
     """Events a second, best of three, with so many clocks standing open and so many agreements; cases open and are resolved."""
-    engine, vendors = engine_of(copies=agreements), 60 if agreements == 1 else agreements
+    engine, vendors = engine_of(copies=agreements, swift=swift), 60 if agreements == 1 else agreements
     gc.disable()
-    for case in range(clocks):
-        engine.take(events.decode(event_of(case / clocks * 3_600, "opened", case, vendor=f"v{case % vendors:03d}")))
+    feed(engine, (event_of(case / clocks * 3_600, "opened", case, vendor=f"v{case % vendors:03d}") for case in range(clocks)))
     best = 0.0
     for each in range(3):
         first = clocks + each * GROWTH_EVENTS
@@ -207,38 +224,53 @@ def growth(clocks: int, agreements: int) -> float:
                 event_of(3_600 + each * 100 + (case - first) / 1_000 + later, kind, case, vendor=f"v{case % vendors:03d}")
                 for later, kind in ((0, "opened"), (1, "resolved"))
             ]
-        best = max(best, 1e6 / fold(engine, records)[0])
+        started = time.perf_counter()
+        feed(engine, records)
+        best = max(best, len(records) / (time.perf_counter() - started))
     return best
 
 
 def report(out: Console, cases: int, rounds: int) -> None:
     """How fast."""
     found = apart(speed, cases, rounds)
-    for name in ("decode", "fold", "fold and encode", "naive"):
-        said = f", {median(found['statements']):.2f} statements an event" if name.startswith("fold") else ""
-        title = {"fold": "decode and fold", "fold and encode": "decode, fold, statements as bytes", "naive": "naive: decode, dict, heap"}
+    titles = {
+        "decode": "at length: decode",
+        "fold": "at length: decode, fold",
+        "fold and encode": "at length: decode, fold, bytes",
+        "swift": "swift path: decode, fold, bytes" if is_built() else "swift path: not built here",
+        "naive": "naive: decode, dict, heap",
+    }
+    for name, title in titles.items():
+        said = f", {median(found['statements']):.2f} statements an event" if name in ("fold", "swift") else ""
         out.print(
-            f"  {title.get(name, name):<36} median {median(found[name]):5.2f} µs, best {min(found[name]):5.2f} µs: "
+            f"  {title:<36} median {median(found[name]):5.2f} µs, best {min(found[name]):5.2f} µs: "
             f"{1e6 / median(found[name]):>9,.0f} events/s{said}"
         )
-    ratio = median(found["naive"]) / median(found["fold"])
+    ratio = median(found["naive"]) / median(found["swift"])
     out.print(f"  decode and fold: {ratio:.2f} x naive in process   (goal: 400,000 events/s)")
 
 
 def report_memory(out: Console, clocks: Sequence[int]) -> None:
     """How large."""
     for number in clocks:
-        opened, closed = apart(memory, number)
-        out.print(
-            f"  {number:>10,} open clocks: {opened:,.0f} bytes each (bar 1,000, stretch 400); a closed case: {closed:,.0f} bytes (goal 150)"
-        )
+        for swift in (True, False) if number < LARGE else (True,):
+            opened, closed = (apart(memory, min(number, FEW) if done else number, closed=done, swift=swift) for done in (False, True))
+            out.print(
+                f"  {number:>10,} open clocks, {_way(swift=swift)}: {opened:,.0f} bytes each (bar 1,000, stretch 400); "
+                f"a closed case: {closed:,.0f} bytes (goal 150)"
+            )
 
 
 def report_growth(out: Console, clocks: Sequence[int], agreements: Sequence[int]) -> None:
     """How speed depends on size."""
-    for title, sizes, measured in (
-        ("open clocks", clocks, [apart(growth, number, 1) for number in clocks]),
-        ("agreements", agreements, [apart(growth, 10_000, number) for number in agreements]),
-    ):
-        line = ", ".join(f"{size:,}: {each:,.0f} ({each / measured[0]:.2f})" for size, each in zip(sizes, measured, strict=True))
-        out.print(f"  events/s by {title}: {line}   (goal: within 20 % a decade)")
+    for swift in (True, False):
+        for title, sizes, measured in (
+            ("open clocks", clocks, [apart(growth, number, 1, swift=swift) for number in clocks]),
+            ("agreements", agreements, [apart(growth, 10_000, number, swift=swift) for number in agreements]),
+        ):
+            line = ", ".join(f"{size:,}: {each:,.0f} ({each / measured[0]:.2f})" for size, each in zip(sizes, measured, strict=True))
+            out.print(f"  {_way(swift=swift)}, events/s by {title}: {line}   (goal: within 20 % a decade)")
+
+
+def _way(*, swift: bool) -> str:
+    return "by the swift path" if swift else "at length"
