@@ -17,7 +17,7 @@ from typing import Final
 from shared.ports.checkpoints import Blocks, CheckpointsUnavailable
 
 _FRAME: Final = struct.Struct(">iI")  # partition, length; length 0: the partition is whole
-_NICE: Final = 5  # the parent, the broker and the database go first
+_NICE: Final = 10  # the parent, the broker and the database go first
 _STALLED_S: Final = 30.0
 
 

@@ -166,6 +166,7 @@ class FastWriter:
         self._told, self._bulk = _Client(config, timeout), _Client(config | {"delivery.report.only.error": True}, timeout)
 
     async def __aenter__(self) -> Self:
+        self._bulk.ready()  # a new producer asks for its id, half a second if the broker is busy: not when there is something to say
         return self
 
     async def __aexit__(self, *exc: object) -> None:
