@@ -41,6 +41,7 @@ from shared.runtime.metrics import process_registry
 from shared.runtime.serving import serve
 from shared.runtime.settings import Settings
 from shared.sla.instants import SECOND
+from shared.sla.swift import is_built
 from shared.sla.terms import Bundle
 
 WRITE_TIMEOUT_S = 10
@@ -100,7 +101,7 @@ async def join(reader: GroupReader, time: TimeSource) -> None:
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     log = structlog.get_logger()
-    log.info("starting")
+    log.info("starting", swift_path=is_built())
     time, metrics = SystemTime(), Metrics(process_registry())
     engine = connect(settings.database.get_secret_value(), pool=4)
     options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)
