@@ -350,8 +350,12 @@ class Engine:
         if self.swift is not None and not desk.keeps(promises):
             self._rise(self.swift.up_desk(desk))
         desk.concern(promises, self._watchers, with_plain=self._with_plain)
-        if self.swift is not None and self.swift.tell_desk(desk):
+        if self.swift is None:
+            return
+        if self.swift.tell_desk(desk):
             self._open_to_swift(self.vendors[desk.vendor])
+        else:
+            self._rise(self.swift.up_desk(desk))  # what they come to is counted over all cases from now on
 
     def desks(self) -> Iterator[Desk]:
         """All desks, ordered by vendor and service."""

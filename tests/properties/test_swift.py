@@ -1,7 +1,7 @@
 """The swift path says, byte for byte, what the engine says without it: live and in event time, written down and read back in between."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -97,15 +97,31 @@ class _Runner:
                 pass
         self.engine = fresh
 
+    def activate(self, bundle: Bundle, arrival: int, *, restate: bool) -> None:
+        """Another version comes."""
+        activation = f"{bundle.agreement.name}/{bundle.agreement.version}"
+        self.said += _bytes(self.engine.activate(bundle, activation, arrival, restate=restate))
+
+
+def _bundles(documents: Sequence[dict[str, Any]]) -> list[Bundle]:
+    return list(bundles(load_text("drawn.yaml", "\n---\n".join(map(json.dumps, documents))).or_raise()))
+
 
 def _agree(
-    documents: Sequence[dict[str, Any]], clock: ClockMode, steps: Sequence[Step], end: int, batch: int, breaks: Sequence[int]
+    documents: Sequence[dict[str, Any]],
+    clock: ClockMode,
+    steps: Sequence[Step],
+    end: int,
+    batch: int,
+    breaks: Sequence[int],
+    later: Mapping[int, Sequence[dict[str, Any]]] = {},
 ) -> int:
-    """How many records went the swift path."""
-    standing = list(bundles(load_text("drawn.yaml", "\n---\n".join(map(json.dumps, documents))).or_raise()))
+    """How many records went the swift path. `later`: agreements that come after so many batches; they restate where that is odd."""
+    standing = _bundles(documents)
     swift, plain = (_Runner(standing, clock, swift=swift) for swift in (True, False))
     for number, start in enumerate(range(0, len(steps), batch)):
         some = steps[start : start + batch]
+        some_at = some[-1][1]
         while some:
             records = some[: next((i for i, step in enumerate(some) if step[0] != "event"), len(some))]
             for runner in (swift, plain):
@@ -114,6 +130,11 @@ def _agree(
             some = some[len(records) or 1 :]
         if number in breaks:
             swift.again(swift=number % 3 != 2)
+        for document in later.get(number, ()):
+            (bundle,) = _bundles([CALENDAR, document])
+            for runner in (swift, plain):
+                runner.activate(bundle, some_at, restate=bool(number % 2))
+            assert swift.said == plain.said
     for runner in (swift, plain):
         runner.time("tick", end)
     assert swift.said == plain.said
@@ -213,11 +234,30 @@ def _steps(draw: st.DrawFn, clock: ClockMode) -> list[Step]:
     return steps
 
 
+@st.composite
+def _versions(draw: st.DrawFn, agreement: dict[str, Any]) -> dict[str, Any]:
+    """Another version: other targets, more objectives, one that counts the outcomes of the first; open clocks are moved, or stay."""
+    first, *others = (one for one in agreement["objectives"] if one["kind"] == "deadline")
+    objectives = [first | {"targets": draw(st.sampled_from([first["targets"], [{"within": "45m"}]]))}]
+    objectives += draw(st.sampled_from([others, [], [{"name": "late", "kind": "violation", "on": "inspected", "unless": "data.bad == 0"}]]))
+    counted = {"kind": "ratio", "target": ">= 90%", "window": "rolling 1d", "min_events": 1, "on_empty": "met"}
+    if draw(st.booleans()):
+        objectives.append(counted | {"name": "share", "of": {"objective": first["name"]}})
+    if draw(st.integers(0, 3)) == 0:
+        objectives.append(counted | {"name": "good", "of": {"events": {"on": "inspected", "good": "data.bad == 0"}}})
+    version = agreement["version"] + 1
+    return agreement | {"version": version, "objectives": objectives, "apply_to": draw(st.sampled_from(["new", "open"]))}
+
+
 def _swiftly(data: st.DataObject, clock: ClockMode) -> None:
     documents, steps = data.draw(_agreements()), data.draw(_steps(clock))
     end = max(at for _, at, _ in steps) + data.draw(st.sampled_from([0, MINUTE, DAY, 400 * DAY]))
     breaks = data.draw(st.lists(st.integers(0, 12), max_size=3))
-    _agree(documents, clock, steps, end, data.draw(st.sampled_from([1, 3, 50])), breaks)
+    later, agreement = dict[int, list[dict[str, Any]]](), documents[-1]
+    for number in sorted(data.draw(st.sets(st.integers(0, 12), max_size=2))):
+        agreement = data.draw(_versions(agreement))
+        later[number] = [agreement]
+    _agree(documents, clock, steps, end, data.draw(st.sampled_from([1, 3, 50])), breaks, later)
 
 
 def _drawn(history: Any, clock: ClockMode, batch: int) -> None:
@@ -273,3 +313,20 @@ def test_the_usual_story_goes_that_way() -> None:
     steps.sort(key=lambda step: step[1])
     by_swift = _agree([agreement], "event", steps, NOON + 30 * DAY, 100, [3])
     assert by_swift > 980  # all but those that make vendor and service known
+
+
+def test_a_ratio_that_comes_later_hears_of_the_clocks_that_run() -> None:
+    """They were the swift path's until it came; a checkpoint lies between."""
+    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
+    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "4h"}]}]
+    share = {"name": "share", "kind": "ratio", "of": {"objective": "o"}, "target": ">= 90%", "window": "tumbling 1h", "on_empty": "met"}
+    second = agreement | {"version": 2, "objectives": [*agreement["objectives"], share]}  # type: ignore[misc]  # a list
+    steps: list[Step] = []
+    for number in range(20):
+        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": "opened", "subject": f"c{number}"}
+        event |= {"time": format_instant(NOON + number * MINUTE), "vendor": "acme", "service": "desk"}
+        steps.append(("event", NOON + number * MINUTE, json.dumps(event).encode()))
+    for clock in ("event", "log"):
+        for breaks in ([], [0], [1]):
+            by_swift = _agree([agreement], clock, steps, NOON + 30 * DAY, 10, breaks, {0: [second]})
+            assert by_swift >= 9
