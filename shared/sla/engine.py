@@ -1212,6 +1212,10 @@ class Engine:
                     if isinstance(slots, HeartbeatBook):
                         yield from (line for line in slots.lines(desk.lane.log_time) if case in (None, line.case))
 
+    def states_by_swift(self) -> Mapping[tuple[str, str, str], int]:
+        """How many clocks stand on the swift path, by (agreement, objective, state)."""
+        return {} if self.swift is None else self.swift.states()
+
     @staticmethod
     def lines_of(case: Case) -> list[CaseLine]:
         """The clocks of a case as they stand at log time."""

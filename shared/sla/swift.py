@@ -10,6 +10,7 @@ everything itself: slower, and the same. All instants and durations are millisec
 """
 
 import ctypes
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
@@ -555,15 +556,14 @@ class Swift:
         answer = Unpack(self._answer())
         return answer.i64(), answer.i64()
 
-    def states(self) -> Mapping[tuple[str, str, State], int]:
+    def states(self) -> Mapping[tuple[str, str, str], int]:
         """How many clocks stand here, by (agreement, objective, state)."""
         self._ask(_Ask.STATES)
-        answer, found = Unpack(self._answer()), dict[tuple[str, str, State], int]()
+        answer, found = Unpack(self._answer()), Counter[tuple[str, str, str]]()
         for agreement, objective in self._objectives:
             for state in State:
-                key = (agreement, objective, state)
-                found[key] = found.get(key, 0) + answer.i64()
-        return found
+                found[agreement, objective, NAMES[state]] += answer.i64()
+        return +found
 
 
 def _pack_choice(told: Pack, rules: DeadlineRules) -> None:

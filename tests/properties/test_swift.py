@@ -1,6 +1,7 @@
 """The swift path says, byte for byte, what the engine says without it: live and in event time, written down and read back in between."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,6 +104,12 @@ class _Runner:
         self.said += _bytes(self.engine.activate(bundle, activation, arrival, restate=restate))
 
 
+def _standing(engine: Engine) -> Counter[tuple[str, str, str]]:
+    """How many clocks stand where, counted as the evaluator does it."""
+    at_length = Counter((line.agreement, line.objective, line.view.state) for line in engine.clocks(swiftly=False))
+    return at_length + Counter(engine.states_by_swift())
+
+
 def _bundles(documents: Sequence[dict[str, Any]]) -> list[Bundle]:
     return list(bundles(load_text("drawn.yaml", "\n---\n".join(map(json.dumps, documents))).or_raise()))
 
@@ -141,6 +148,7 @@ def _agree(
     engines = swift.engine, plain.engine
     lines = [list(map(case_line, engine.case_lines())) for engine in engines]
     assert lines[0] == lines[1]
+    assert _standing(engines[0]) == _standing(engines[1])
     assert engines[0].counts == engines[1].counts
     return swift.by_swift
 
