@@ -775,6 +775,8 @@ class Engine:
         ordinal = 0 if arrival is None else len(self._activations) + 1
         since = None if arrival is None or restate else self.log_time
         self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
+        if self.swift is not None:
+            self.swift.stale.update(self._lanes())  # timers may come here that the swift path has to let pass first
         agreement = bundle.agreement
         said += self._restate(agreement) if restate else self._begin(agreement)
         return said + (self._move(agreement) if agreement.apply_to == "open" and not restate else [])

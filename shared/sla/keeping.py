@@ -332,12 +332,12 @@ def _restore_head(engine: Engine, head: _Head) -> None:
     engine.tallies, engine.superseded = head.counts, head.superseded
     for name, aside, services in head.vendors:
         vendor = engine.vendor(name)
+        for service in services:
+            engine.desk(name, service)
         vendor.aside = aside
         for superseded in aside.values():
             for event in superseded:
                 _post(vendor, event)
-        for service in services:
-            engine.desk(name, service)
     for name, seen, door in head.lanes:
         lane = engine.lane if engine.clock == "log" else engine.vendor(name).lane
         lane.seen, lane.timers.door = seen, door

@@ -338,3 +338,18 @@ def test_a_ratio_that_comes_later_hears_of_the_clocks_that_run() -> None:
         for breaks in ([], [0], [1]):
             by_swift = _agree([agreement], clock, steps, NOON + 30 * DAY, 10, breaks, {0: [second]})
             assert by_swift >= 9
+
+
+def test_a_version_that_restates_has_its_timers_called_before_the_next_record() -> None:
+    """Of a clock that is the engine's already, while other cases go the swift path."""
+    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
+    terms = {"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "reset": "again", "warn_at": ["50%"]}
+    versions = [agreement | {"version": n, "objectives": [terms | {"targets": [{"within": w}]}]} for n, w in ((1, "2h"), (2, "45m"))]
+    steps: list[Step] = []
+    for number, (kind, case, later) in enumerate(
+        [("opened", "c1", 0), ("again", "c1", 1), ("noise", "c0", 2), ("opened", "c0", 30), ("noise", "c0", 31)]
+    ):
+        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": kind, "subject": case}
+        event |= {"time": format_instant(NOON + later * MINUTE), "vendor": "acme", "service": "desk"}
+        steps.append(("event", NOON + later * MINUTE, json.dumps(event).encode()))
+    _agree(versions[:1], "log", steps, NOON + DAY, 1, [], {1: versions[1:]})

@@ -200,7 +200,7 @@ class Machine:
         reader = Reader(self._log, [EVENTS], GROUP, on_assigned=pipeline.on_assigned, on_revoked=pipeline.on_revoked)
         reader.line = line
         pipeline.reader = reader
-        self.line, self.pipeline, self._reader = line, pipeline, reader
+        self.line, self.pipeline, self._reader, self._own_clock = line, pipeline, reader, clock
         self._running = asyncio.ensure_future(self._run(pipeline, reader))
 
     async def _run(self, pipeline: Pipeline, reader: Reader) -> None:
@@ -216,6 +216,10 @@ class Machine:
                 return await reader.start()
             except LogUnavailable:
                 await asyncio.sleep(1)
+
+    def set_clock(self, to: int) -> None:
+        """As NTP does: while the broker's clock and a writer's are more than a minute apart, nobody vouches for time (decision 16)."""
+        self._own_clock.step += to - self._own_clock.wall()
 
     def kill(self) -> None:
         """kill -9; the group finds out when the session times out, if no successor was there before."""
