@@ -37,5 +37,5 @@ def serve(service: Annotated[Literal["ingest", "evaluator", "notifier"], typer.A
     """
     if service == "evaluator" and sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         environment = os.environ | {"GLIBC_TUNABLES": HUGE_PAGES}  # is read at a program's start only
-        os.execve(sys.executable, [sys.executable, "-m", "services.evaluator"], environment)  # noqa: S606 - this very program
+        os.execve(sys.executable, [sys.executable, "-P", "-m", "services.evaluator"], environment)  # noqa: S606 - this very program
     runpy.run_module(f"services.{service}.__main__", run_name="__main__")
