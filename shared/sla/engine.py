@@ -986,7 +986,7 @@ class Engine:
             clock = plain.start(rules, event, earlier, None if self._event_mode else arrival)
             if clock is not None:
                 case.books[place] = clock
-                desk.lane.timers.remind(clock.due + rules.grace, case)  # type: ignore[operator]  # it runs
+                desk.lane.timers.remind(clock.armed_for + rules.grace, case)
                 if rules.warnings:
                     self._remind_of_warnings(case, clock)
                 return None
@@ -1004,7 +1004,7 @@ class Engine:
             return None
         desk = case.desk
         if after is plain.RUNNING:
-            desk.lane.timers.remind(clock.due + rules.grace, case)  # type: ignore[operator]  # it runs
+            desk.lane.timers.remind(clock.armed_for + rules.grace, case)
             if rules.warnings:
                 self._remind_of_warnings(case, clock)
             return None

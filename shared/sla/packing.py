@@ -7,7 +7,7 @@ from typing import Final, Self
 
 _U8, _U16, _U32, _I64 = (struct.Struct(f"<{kind}") for kind in "BHIq")
 _EVENT_HEAD: Final = struct.Struct("<BIIIqq")
-_CLOCK: Final = struct.Struct("<9qIHB")
+_CLOCK: Final = struct.Struct("<10qIHB")
 
 
 class Pack:
@@ -104,5 +104,5 @@ class Unpack:
         return self._all(_EVENT_HEAD)
 
     def clock(self) -> tuple[int, ...]:
-        """Nine instants and durations, then noted, rules and target."""
+        """Ten instants and durations, then noted, rules and target."""
         return self._all(_CLOCK)

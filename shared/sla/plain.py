@@ -45,7 +45,7 @@ NAMES = {RUNNING: "running", PAUSED: "paused", MET: "met", BREACHED: "breached",
 
 
 class PlainClock(msgspec.Struct, gc=False, eq=False):
-    """The first cycle of a deadline objective in one case. Its timer, if it has one, is called at due + grace."""
+    """The first cycle of a deadline objective in one case. Its timer, if it has one, is called at armed_for + grace."""
 
     rules: DeadlineRules
     choice: Choice
@@ -53,6 +53,7 @@ class PlainClock(msgspec.Struct, gc=False, eq=False):
     started: int
     mark: int  # up to when used and paused are accounted for
     due: int | None  # None while paused
+    armed_for: int  # the due, or the arrival of what armed it where that is later
     noted: int  # which of the case's evidence did something to it, as bits
     state: State = RUNNING
     used: int = 0
@@ -86,9 +87,10 @@ def start(rules: DeadlineRules, event: Evidence, earlier: list[Evidence] | None,
     if choice is None or target is None or target < 0:
         return None
     due = _due(choice, rules, time, target)
-    if due is None or due < time or (arrival is not None and due < arrival):
+    if due is None or due < time:
         return None
-    clock = PlainClock(rules, choice, target, time, time, due, 1 << len(earlier) if earlier else 1)
+    armed_for = due if arrival is None or arrival < due else arrival
+    clock = PlainClock(rules, choice, target, time, time, due, armed_for, 1 << len(earlier) if earlier else 1)
     return None if rules.warnings and _warns_late(clock, arrival) else clock
 
 
@@ -166,11 +168,11 @@ def _pause(clock: PlainClock, time: int, worked: int) -> bool:
 
 def _resume(clock: PlainClock, time: int, worked: int, arrival: int | None) -> bool:
     due = _due(clock.choice, clock.rules, time, clock.target - clock.used)
-    if clock.state is BREACHED or due is None or due < time or (arrival is not None and due < arrival):
+    if clock.state is BREACHED or due is None or due < time:
         return False
     if clock.rules.warnings and _warns_late(msgspec.structs.replace(clock, mark=time), arrival):
         return False
-    clock.state, clock.due = RUNNING, due
+    clock.state, clock.due, clock.armed_for = RUNNING, due, due if arrival is None or arrival < due else arrival
     clock.paused += worked
     return True
 
@@ -326,9 +328,9 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
     state, rules, due = clock.state, clock.rules, clock.due
     waiting: list[tuple[str, int, int, int | None]] = []  # what, call_at, instant, about
     if state is RUNNING and due is not None:
-        grace = rules.grace
-        if start <= due + grace < end:
-            waiting.append(("due", due + grace, due, due))
+        grace, armed_for = rules.grace, clock.armed_for
+        if start <= armed_for + grace < end:
+            waiting.append(("due", armed_for + grace, armed_for, due))
         if rules.warnings:
             waiting += [(label, mark + grace, mark, mark) for label, mark in warnings(clock) if start <= mark + grace < end]
     elif (state is BREACHED or state is CLOSED) and clock.final is None:
@@ -345,7 +347,7 @@ def timers(clock: PlainClock, promise: Promise, events: list[Evidence], start: i
 def waits_for(clock: PlainClock, timer: Timer, promise: Promise, events: list[Evidence]) -> bool:
     """Whether a timer that was made for a clock still holds."""
     if timer.what == "due":
-        return clock.state is RUNNING and clock.due == timer.instant
+        return clock.state is RUNNING and clock.armed_for == timer.instant and clock.due == timer.about
     return timer in timers(clock, promise, events, timer.call_at, timer.call_at + 1)
 
 
@@ -366,7 +368,7 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
     state, due = clock.state, clock.due
     if state is RUNNING or state is BREACHED:
         assert due is not None
-        stated.armed, stated.call_at, stated.called = due, due + clock.rules.grace, state is BREACHED
+        stated.armed, stated.call_at, stated.called = due, clock.armed_for + clock.rules.grace, state is BREACHED
         stated.marks = {label: (mark, mark) for label, mark in warnings(clock)}
     stated.warned = {(warning.label, clock.target) for place, warning in enumerate(clock.rules.warnings) if clock.warned >> place & 1}
     if state is MET:

@@ -596,7 +596,7 @@ def unpack_case(answer: Unpack, name_of: Callable[[int], str], all_rules: Sequen
         if state == _NO_STATE:
             clocks.append(None)
             continue
-        started, mark, due, used, paused, stopped, decided_at, final, within, noted, number, target = answer.clock()
+        started, mark, due, armed_for, used, paused, stopped, decided_at, final, within, noted, number, target = answer.clock()
         rules = all_rules[number]
         clocks.append(
             PlainClock(
@@ -606,6 +606,7 @@ def unpack_case(answer: Unpack, name_of: Callable[[int], str], all_rules: Sequen
                 started,
                 mark,
                 _or_none(due),
+                armed_for,
                 noted,
                 State(state),
                 used,

@@ -199,8 +199,9 @@ GAPS = [0, 1, 500, SECOND, 30 * SECOND, 10 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR
 
 @st.composite
 def _steps(draw: st.DrawFn, clock: ClockMode) -> list[Step]:
-    """Mostly in order; sometimes late, twice, of other content, replacing, from the future, or no event at all."""
+    """Mostly in order, now and then all of it late; some late, twice, of other content, replacing, from the future, or no event at all."""
     now, steps, known = NOON, list[Step](), list[bytes]()
+    lag = draw(st.sampled_from([0, 0, 0, 45 * MINUTE, 3 * HOUR, 40 * DAY])) if clock == "log" else 0  # of a line that was down
     for number in range(draw(st.integers(2, 40))):
         now += draw(st.sampled_from(GAPS))
         odd = draw(st.integers(0, 39))
@@ -210,7 +211,7 @@ def _steps(draw: st.DrawFn, clock: ClockMode) -> list[Step]:
         if odd == 3 and known:
             steps.append(("event", now, draw(st.sampled_from(known))))
             continue
-        at = now - (draw(st.sampled_from([MINUTE, HOUR, 2 * DAY])) if odd in (4, 5) else 0)
+        at = now - lag - (draw(st.sampled_from([MINUTE, HOUR, 2 * DAY])) if odd in (4, 5) else 0)
         kind = draw(st.sampled_from(KINDS))
         event: dict[str, Any] = {"specversion": "1.0", "id": f"e{number}", "source": draw(st.sampled_from(["/a", "/b"])), "type": kind}
         event |= {"subject": f"c{draw(st.integers(0, 3))}", "time": format_instant(at), "vendor": draw(st.sampled_from(["acme", "Ätna"]))}

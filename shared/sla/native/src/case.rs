@@ -184,6 +184,7 @@ impl Case {
                     clock.started,
                     clock.mark,
                     clock.due,
+                    clock.armed_for,
                     clock.used,
                     clock.paused,
                     clock.stopped,
@@ -221,12 +222,12 @@ impl Case {
             .map(|_| {
                 let state = from.u8();
                 (state != u8::MAX).then(|| {
-                    let mut instants = [0; 9];
+                    let mut instants = [0; 10];
                     instants.iter_mut().for_each(|instant| *instant = from.i64());
-                    let [started, mark, due, used, paused, stopped, decided_at, last, within] = instants;
+                    let [started, mark, due, armed_for, used, paused, stopped, decided_at, last, within] = instants;
                     let (noted, rules, target) = (from.u32(), from.u16(), from.u8());
                     let (rules, state) = (numbers.rules(u32::from(rules)) as u16, State::of(state));
-                    Clock { started, mark, due, within, used, paused, stopped, decided_at, last, noted, rules, target, state }
+                    Clock { started, mark, due, armed_for, within, used, paused, stopped, decided_at, last, noted, rules, target, state }
                 })
             })
             .collect();

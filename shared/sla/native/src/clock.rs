@@ -55,9 +55,10 @@ impl Act {
 #[derive(Clone, Copy)]
 pub struct Clock {
     pub started: Ms,
-    pub mark: Ms,   // up to when used and paused are accounted for
-    pub due: Ms,    // NEVER while paused
-    pub within: Ms, // its target, in working time
+    pub mark: Ms,      // up to when used and paused are accounted for
+    pub due: Ms,       // NEVER while paused
+    pub armed_for: Ms, // the due, or the arrival of what armed it where that is later
+    pub within: Ms,    // its target, in working time
     pub used: Ms,
     pub paused: Ms,
     pub stopped: Ms,    // NEVER while open
@@ -109,13 +110,14 @@ impl Clock {
     pub fn start(rules: u16, target: u8, terms: &Terms, time: Ms, place: usize, arrival: Ms) -> Plain<Clock> {
         let within = terms.rules.targets[usize::from(target)].within;
         let due = terms.due(time, within)?;
-        if due < time || due < arrival {
+        if due < time {
             return Err(Beyond);
         }
         let clock = Clock {
             started: time,
             mark: time,
             due,
+            armed_for: due.max(arrival),
             within,
             used: 0,
             paused: 0,
@@ -178,7 +180,7 @@ impl Clock {
 
     fn resume(&mut self, terms: &Terms, time: Ms, arrival: Ms) -> Plain<()> {
         let due = terms.due(time, self.within - self.used)?;
-        if due < time || due < arrival {
+        if due < time {
             return Err(Beyond);
         }
         let ahead = Clock { mark: time, ..*self };
@@ -186,7 +188,7 @@ impl Clock {
             return Err(Beyond);
         }
         self.paused += terms.worked(self.mark, time)?;
-        (self.state, self.due) = (State::Running, due);
+        (self.state, self.due, self.armed_for) = (State::Running, due, due.max(arrival));
         Ok(())
     }
 
@@ -211,7 +213,7 @@ impl Clock {
         let grace = terms.rules.grace;
         match self.state {
             State::Running => {
-                each(Waits::Due, self.due + grace, self.due);
+                each(Waits::Due, self.armed_for + grace, self.armed_for);
                 match self.warnings(terms) {
                     Ok(warnings) => warnings.into_iter().for_each(|warning| each(Waits::Warning, warning + grace, warning)),
                     Err(Beyond) => each(Waits::Warning, self.mark + grace, self.mark), // for Python to find out

@@ -678,7 +678,14 @@ impl Engine {
         } else {
             clock.last = at;
         }
-        say(&mut self.out, &Said { kind, time: about, decided_at: at }, &clock, &terms, case, desk)?;
+        say(
+            &mut self.out,
+            &Said { kind, time: if what == Waits::Due { clock.due } else { about }, decided_at: at },
+            &clock,
+            &terms,
+            case,
+            desk,
+        )?;
         if what == Waits::Due {
             let last = at + terms.rules.horizon;
             lane.timers.remind((last, last, number, place, Waits::Final));
