@@ -10,6 +10,7 @@ everything itself: slower, and the same. All instants and durations are millisec
 """
 
 import ctypes
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
@@ -108,7 +109,7 @@ def _library() -> ctypes.CDLL | None:
     library.swift_new.argtypes, library.swift_new.restype = (i64, i64), pointer
     library.swift_free.argtypes, library.swift_free.restype = (pointer,), None
     library.swift_answer.argtypes, library.swift_answer.restype = (pointer, size), pointer
-    library.swift_fold.argtypes = (pointer, ctypes.c_char_p, size, size, i64, i64, ctypes.POINTER(_Folded))
+    library.swift_fold.argtypes = (pointer, ctypes.c_char_p, pointer, pointer, i64, i64, ctypes.POINTER(_Folded))
     library.swift_fire.argtypes = (pointer, i64, i64, ctypes.POINTER(_Folded))
     library.swift_ask.argtypes = (pointer, i64, ctypes.c_char_p, i64)
     for asked in (library.swift_fold, library.swift_fire, library.swift_ask):
@@ -133,9 +134,8 @@ class Stretch:
     def __init__(self, values: Sequence[bytes], arrivals: Sequence[int]) -> None:
         """`arrivals`: of each, in ms; event mode does not look at them."""
         self.count = len(values)
-        row = ctypes.c_int64 * self.count
         self._values = b"".join(values)
-        self._lengths, self._arrivals = row(*map(len, values)), row(*arrivals)
+        self._lengths, self._arrivals = array("q", map(len, values)), array("q", arrivals)
 
 
 class Folded(NamedTuple):
@@ -336,7 +336,7 @@ class Swift:
             self.tell_calendars()
         self._tell_notes()
         folded = self._folded
-        lengths, arrivals = stretch._lengths, stretch._arrivals
+        lengths, arrivals = stretch._lengths.buffer_info()[0], stretch._arrivals.buffer_info()[0]
         done = self._library.swift_fold(self._handle, stretch._values, lengths, arrivals, first, stretch.count, ctypes.byref(folded))
         self._check(done)
         waits = (self.lanes[folded.lane], folded.until) if folded.why == _WHY_TIME else None
