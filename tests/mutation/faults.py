@@ -14,14 +14,14 @@ class Fault(NamedTuple):
 
 FAULTS: Final = (
     Fault("done at due is late", "clocks", "and self.stopped > self.due", "and self.stopped >= self.due"),
-    Fault("at equality the timer goes first", "timers", "heap[0].at < log_time", "heap[0].at <= log_time"),
+    Fault("at equality the timer goes first", "timers", "heap[0].at >= log_time", "heap[0].at > log_time"),
     Fault(
         "a pause is not clipped to working time",
         "clocks",
         "        else:\n            self.paused += worked\n        self.mark = instant",
         "        else:\n            self.paused += instant - self.mark\n        self.mark = instant",
     ),
-    Fault("a duplicate is evidence again", "engine", "known = self._ids.get(identity)", "known = None"),
+    Fault("a duplicate is evidence again", "engine", "known = posted.get(event.id)\n", "known = None\n"),
     Fault("deadlines have no grace", "books", "cycle.breach_instant(), cycle.rules.grace", "cycle.breach_instant(), 0"),
     Fault("late evidence has no grace of its own", "books", "else max(breach_at, now.arrival)", "else breach_at"),
     Fault("a verdict can be corrected for ever", "books", "now.log_time > stated.decided_at + terms.horizon", "now.log_time < 0"),
@@ -35,5 +35,10 @@ FAULTS: Final = (
         "due at closing time moves to the opening", "calendars", "find = bisect_right if next_open else bisect_left", "find = bisect_right"
     ),
     Fault("open clocks leave their version", "rules", "if ordinal <= known and", "if ordinal >= 0 and"),
-    Fault("a contested event counts all the same", "books", "self.excluded.add(event.key)", 'self.excluded.add(("", ""))'),
+    Fault(
+        "a contested event counts all the same",
+        "books",
+        "self.excluded.add(event.key)\n        if superseded",
+        'self.excluded.add(("", ""))\n        if superseded',
+    ),
 )
