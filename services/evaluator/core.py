@@ -53,12 +53,22 @@ class Partition:
     """The state of one partition. `next_offset` is that of the record to fold next."""
 
     def __init__(
-        self, number: int, clock: ClockMode, max_skew: int, bundles: Sequence[tuple[str, Bundle]], partitions: int | None = None
+        self,
+        number: int,
+        clock: ClockMode,
+        max_skew: int,
+        bundles: Sequence[tuple[str, Bundle]],
+        partitions: int | None = None,
+        *,
+        swift: bool = True,
     ) -> None:
-        """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `partitions`: how many there are."""
+        """`max_skew` in ms; `bundles`: (activation id, agreement) that hold from the log's beginning; `partitions`: how many there are.
+
+        `swift`: whether the swift path is taken, where it is built.
+        """
         self.number, self.clock = number, clock
         owns = None if partitions is None else lambda vendor: partition_of(vendor.encode(), partitions) == number
-        self.engine = Engine(clock, max_skew=max_skew, owns=owns, forms_of=forms.swift_forms)
+        self.engine = Engine(clock, max_skew=max_skew, owns=owns, forms_of=forms.swift_forms if swift else None)
         for activation_id, bundle in bundles:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0

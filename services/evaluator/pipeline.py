@@ -23,6 +23,7 @@ from shared.ports.checkpoints import CheckpointsUnavailable
 from shared.ports.log import Batch, BulkWriter, Entry, GroupReader, LogScanner, LogUnavailable, Record
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
+from shared.sla.swift import SwiftFailed
 from shared.sla.terms import Bundle
 from shared.wire import controls
 from shared.wire.controls import ClockMode
@@ -86,6 +87,7 @@ class Pipeline:
         self._same_partitions = True
         self.count: int | None = None  # of all partitions, once it is known
         self._joined = False
+        self._is_swift = True  # until native code fails
         self._trouble = ""
         self._log = structlog.get_logger()
         self.reader: GroupReader | None = None
@@ -146,10 +148,23 @@ class Pipeline:
                 self._log.warning("log unavailable", detail=str(wrong), retry_in_s=backoff)
                 await self._time.sleep(backoff)
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
+            except SwiftFailed as wrong:
+                self._log.error("native code has failed: from the checkpoints on all is folded without it", detail=str(wrong))
+                self._begin_anew()
             if self._time.monotonic() - told_at > TELEMETRY_S:
                 told_at = self._time.monotonic()
                 _spare_the_state(loading=bool(self._restoring))
                 await self._tell(self.reader)
+
+    def _begin_anew(self) -> None:
+        """Native state is not to be trusted: restore all partitions, without native code from now on. What was said is read back."""
+        self._is_swift = False
+        for number in list(self._owned):
+            self._drop(number)
+        for number, task in list(self._restoring.items()):
+            task.cancel()
+            del self._restoring[number]
+            self._keeper.forget(number)
 
     async def stop(self) -> None:
         """Leave in good order: a last checkpoint, if all that was folded is said."""
@@ -233,7 +248,7 @@ class Pipeline:
                 "(SLAWATCH_TOPIC_EVENTS, _BREACHES), and keep them: retention.ms=-1. If the topic was made anew, run "
                 "`slawatch checkpoints forget`"
             )
-        state = Partition(number, self._clock, self._max_skew, self._bundles, len(log))
+        state = Partition(number, self._clock, self._max_skew, self._bundles, len(log), swift=self._is_swift)
         if checkpoint is not None:
             await self._keeper.restore(state, checkpoint)
         emitted: set[str] = set()

@@ -1,12 +1,14 @@
 """Worlds from seeds: the real pipeline through crashes, zombies, rebalances, outages and disorder says what one quiet fold says."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from shared.sla.instants import parse_instant
+from shared.sla.swift import Folded, Stretch, Swift, SwiftFailed, is_built
 from shared.wire import verdicts
 from shared.wire.topics import CONTROL_HEADER
 from tests.simulation.judging import Judge
@@ -43,6 +45,24 @@ def test_worlds_end_right(first: int) -> None:
     assert any(verdict.type == "slawatch.breach.retracted" for verdict in said)
     assert any(isinstance(verdict.data.held, dict) for verdict in said)
     assert sum(len(judge.output) for judge in judges) > len(said), "nothing was said twice: the faults do not bite"
+
+
+@pytest.mark.skipif(not is_built(), reason="native code is not built: `make install` builds it where there is cargo")
+@pytest.mark.parametrize("seed", range(3))
+def test_native_code_that_fails_costs_time_and_no_verdict(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails once in each process, in the middle of things; what it kept is restored, and folded on without it."""
+    calls, fold = Counter[int](), Swift.fold
+
+    def failing(self: Swift, stretch: Stretch, first: int) -> Folded:
+        calls[id(self)] += 1
+        if calls[id(self)] == 5:
+            fold(self, stretch, first)
+            raise SwiftFailed("as planted")
+        return fold(self, stretch, first)
+
+    monkeypatch.setattr(Swift, "fold", failing)
+    judged(seed)
+    assert any(count >= 5 for count in calls.values())
 
 
 @pytest.mark.nightly
