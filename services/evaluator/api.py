@@ -151,8 +151,9 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
             (book, partition.engine.log_time_of(vendor))
             for partition in (list(shares.owned().values()) if who.may_act_for(vendor) else ())
             for desk in partition.engine.desks()
-            if desk.vendor == vendor and service in (None, desk.service) and case in desk.cases
-            for book in books_of(desk.cases[case])
+            if desk.vendor == vendor and service in (None, desk.service)
+            if (kept := partition.engine.case(desk, case)) is not None
+            for book in books_of(kept)
             if agreement in (None, book.agreement) and objective in (None, book.objective)
         ]
         if not found:
