@@ -354,3 +354,16 @@ def test_a_version_that_restates_has_its_timers_called_before_the_next_record() 
         event |= {"time": format_instant(NOON + later * MINUTE), "vendor": "acme", "service": "desk"}
         steps.append(("event", NOON + later * MINUTE, json.dumps(event).encode()))
     _agree(versions[:1], "log", steps, NOON + DAY, 1, [], {1: versions[1:]})
+
+
+def test_a_checkpoint_that_holds_what_was_set_aside_is_read_again() -> None:
+    """An event of one service, replaced by one of another: it is kept with its vendor, whose desks have to be there first."""
+    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
+    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "1h"}]}]
+    steps: list[Step] = []
+    for number, (service, replaced) in enumerate([("desk", None), ("other", None), ("desk", "e1"), ("desk", None)]):
+        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": "opened", "subject": f"c{number}", "service": service}
+        event |= {"time": format_instant(NOON + number * MINUTE), "vendor": "acme"} | ({"replaces": replaced} if replaced else {})
+        steps.append(("event", NOON + number * MINUTE, json.dumps(event).encode()))
+    for clock in ("event", "log"):
+        _agree([agreement], clock, steps, NOON + DAY, 3, [0])
