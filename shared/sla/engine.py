@@ -559,8 +559,8 @@ class Engine:
         for of_source in vendor.posted.values():
             for event in of_source.values():
                 self.note(vendor.desks[event.service], event.case, event.source, event.id)
-        for (_, source, id_), (service, case) in self.superseded.items():
-            if vendor.desks.get(service) is not None:
+        for (name, source, id_), (service, case) in self.superseded.items():
+            if self.vendors.get(name) is vendor and service in vendor.desks:
                 self.note(vendor.desks[service], case, source, id_)
 
     def note(self, desk: Desk, case: str, source: str, id_: str) -> None:

@@ -89,8 +89,7 @@ def start(rules: DeadlineRules, event: Evidence, earlier: list[Evidence] | None,
     due = _due(choice, rules, time, target)
     if due is None or due < time:
         return None
-    armed_for = due if arrival is None or arrival < due else arrival
-    clock = PlainClock(rules, choice, target, time, time, due, armed_for, 1 << len(earlier) if earlier else 1)
+    clock = PlainClock(rules, choice, target, time, time, due, _armed_for(due, arrival), 1 << len(earlier) if earlier else 1)
     return None if rules.warnings and _warns_late(clock, arrival) else clock
 
 
@@ -98,6 +97,10 @@ def _due(choice: Choice, rules: DeadlineRules, instant: int, left: int) -> int |
     """When a clock that runs from an instant on has used what is left of its target."""
     calendar = choice.target.calendar
     return instant + left if calendar.always else calendar.advance(instant, left, next_open=rules.next_open)
+
+
+def _armed_for(due: int, arrival: int | None) -> int:
+    return due if arrival is None else max(due, arrival)
 
 
 def _warns_late(clock: PlainClock, arrival: int | None) -> bool:
@@ -172,7 +175,7 @@ def _resume(clock: PlainClock, time: int, worked: int, arrival: int | None) -> b
         return False
     if clock.rules.warnings and _warns_late(msgspec.structs.replace(clock, mark=time), arrival):
         return False
-    clock.state, clock.due, clock.armed_for = RUNNING, due, due if arrival is None or arrival < due else arrival
+    clock.state, clock.due, clock.armed_for = RUNNING, due, _armed_for(due, arrival)
     clock.paused += worked
     return True
 

@@ -22,7 +22,7 @@ _BLANKS: Final[Any] = tuple(chr(blank + 1 if blank < 7 else blank + 7) for blank
 _NUMBERS: Final = {f"{ord(blank):02x}": number for number, blank in enumerate(_BLANKS)}
 _PATTERN: Final = re.compile(r'"?\\u00([0-9a-f]{2})"?')
 _VERDICT_BLANKS: Final = 24  # vendor and service stand there twice
-_OF_LINE: Final = {
+_OF_CLOCK: Final = {  # what a statement and a line of `cases.ndjson` both say, under the same names
     "vendor": 4,
     "service": 5,
     "revision": 7,
@@ -42,7 +42,7 @@ _OF_LINE: Final = {
 def swift_forms(rules: DeadlineRules, objective: str) -> Forms | None:
     """The forms of a statement and of a line of `cases.ndjson`, of plain clocks under some rules; None where a name looks like a blank."""
     statement, line = _pieces(_verdict(rules, objective)), _pieces(_line(rules, objective))
-    if _blanks(statement) != _VERDICT_BLANKS or _blanks(line) != len(_OF_LINE):
+    if _blanks(statement) != _VERDICT_BLANKS or _blanks(line) != len(_OF_CLOCK):
         return None
     return statement, line
 
@@ -51,28 +51,16 @@ def _verdict(rules: DeadlineRules, objective: str) -> Verdict:
     agreement = rules.agreement.name
     data = VerdictData(
         breach_id=_BLANKS[6],
-        revision=_BLANKS[7],
         agreement=agreement,
         version=rules.version,
         objective=objective,
-        vendor=_BLANKS[4],
-        service=_BLANKS[5],
-        case=_BLANKS[8],
         cycle=1,
-        state=_BLANKS[9],
         severity=rules.severity,
-        started=_BLANKS[10],
-        due=_BLANKS[11],
-        stopped=_BLANKS[12],
-        elapsed_s=_BLANKS[13],
-        target_s=_BLANKS[14],
-        paused_s=_BLANKS[15],
-        late_s=_BLANKS[16],
-        overdue_s=_BLANKS[17],
         cause=_BLANKS[18],
         provisional=_BLANKS[19],
         evidence=_BLANKS[20],
         decided_at=_BLANKS[21],
+        **_clock(),
     )
     subject = f"{agreement}/{objective}/{_BLANKS[1]}"
     return Verdict(id=_BLANKS[0], type=_BLANKS[2], subject=subject, time=_BLANKS[3], vendor=_BLANKS[4], service=_BLANKS[5], data=data)
@@ -81,7 +69,12 @@ def _verdict(rules: DeadlineRules, objective: str) -> Verdict:
 def _line(rules: DeadlineRules, objective: str) -> dict[str, Any]:
     view = View("", 0, None, None, 0, None, 0, None, None, False)
     line = case_line(CaseLine(rules.agreement.name, rules.version, objective, "", "", "", 1, view, None, None))
-    return line | {name: _BLANKS[blank] for name, blank in _OF_LINE.items()}
+    return line | _clock()
+
+
+def _clock() -> dict[str, Any]:
+    """What both say of a clock, blank."""
+    return {name: _BLANKS[blank] for name, blank in _OF_CLOCK.items()}
 
 
 def _pieces(document: Any) -> Form:
