@@ -1,5 +1,6 @@
 """One partition: records in, verdicts and quarantined records out. Pure; the pipeline reads, appends and ticks around it."""
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from typing import Final
@@ -7,13 +8,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from shared.ports.log import Batch, Entry, Record
+from shared.ports.log import Batch, Entry, Record, Run
 from shared.ports.quarantine import quarantine_entry
 from shared.sla import keeping
 from shared.sla.broker_time import BrokerTime
 from shared.sla.engine import Engine
 from shared.sla.evidence import Evidence
-from shared.sla.statements import Said
+from shared.sla.statements import Said, Sheaf
 from shared.sla.swift import Stretch
 from shared.sla.terms import Bundle
 from shared.wire import controls, events, forms, verdicts
@@ -34,14 +35,25 @@ class WouldFoldDifferently(Exception):
 
 
 class Output:
-    """What folding a slice of records gave. `weight`: how much work that was, in records folded at length."""
+    """What folding a slice of records gave. `said`: statements, in order; `weight`: how much work it was, in records folded at length."""
 
-    __slots__ = ("quarantined", "statements", "weight")
+    __slots__ = ("quarantined", "said", "weight")
 
     def __init__(self) -> None:
-        self.statements: list[Said] = []
+        self.said: list[Sheaf | list[Said]] = []
         self.quarantined: list[Entry] = []
         self.weight = 0
+
+    def say(self, said: Sequence[Said]) -> None:
+        """Add statements: those in columns stay so, others are put together."""
+        if isinstance(said, Sheaf):
+            self.said.append(said)
+        elif said:
+            last = self.said[-1] if self.said else None
+            if isinstance(last, list):
+                last += said
+            else:
+                self.said.append([*said])
 
     @property
     def is_full(self) -> bool:
@@ -104,19 +116,19 @@ class Partition:
 
     def _fold_swiftly(self, batch: Batch, at: int, end: int, output: Output) -> Generator[Output, None, Output]:
         """Fold the records from `at` to before `end`, by the swift path where it can; the slice that is left."""
-        stretch, done = Stretch(batch.values[at:end], batch.timestamps[at:end]), 0
-        while at + done < end:
-            count, said, stuck = self.engine.fold_swiftly(stretch, done)
-            done += count
-            output.statements.extend(said)
+        stretch = Stretch(batch.block, batch.ends, batch.timestamps, end)
+        while at < end:
+            count, said, stuck = self.engine.fold_swiftly(stretch, at)
+            at += count
+            output.say(said)
             output.weight += 1 + count // SWIFT
             if count:
-                self.next_offset, self.arrival = batch.offsets[at + done - 1] + 1, batch.timestamps[at + done - 1]
+                self.next_offset, self.arrival = batch.offsets[at - 1] + 1, batch.timestamps[at - 1]
                 if self.clock == "log":
                     self.broker_time.pass_over(self.arrival)
             for _ in range(stuck):
-                output = yield from self._fold_at_length(batch[at + done], output)
-                done += 1
+                output = yield from self._fold_at_length(batch[at], output)
+                at += 1
             if output.is_full:
                 yield output
                 output = Output()
@@ -129,14 +141,14 @@ class Partition:
         more = self._is_waited_for(content, arrival)  # by a timer: seldom
         while more:
             said, more = self._fire(content, arrival)
-            output.statements.extend(said)
+            output.say(said)
             if more:
                 yield output
                 output = Output()
         if content.__class__ is Evidence:
             self._take(content, record, arrival, output)
         elif content is not None:
-            output.statements.extend(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
+            output.say(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
         self.next_offset, self.arrival = record.offset + 1, arrival
         output.weight += 1
         if output.is_full:
@@ -165,7 +177,7 @@ class Partition:
             return content.__class__ is not Evidence or self.engine.is_waited_for(content.time, content.vendor)
         return self.engine.is_waited_for(arrival)
 
-    def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[list[Said], bool]:
+    def _fire(self, content: Evidence | controls.Control | None, arrival: int) -> tuple[Sequence[Said], bool]:
         """Fire some of the timers that a record is about to; what is stated, and whether there are more."""
         if self.clock == "log":
             return ([], False) if content is None else self.engine.fire(arrival, SLICE_TIMERS)
@@ -179,8 +191,7 @@ class Partition:
         except Exception as wrong:  # noqa: BLE001 - the poison-message boundary: its timers have fired before, so the failure is this record's
             output.quarantined.append(quarantine_entry(record, "Poison", f"it cannot be folded: {wrong!r}", READER))
             return
-        if said:
-            output.statements.extend(said)
+        output.say(said)
         if refused is not None:
             output.quarantined.append(quarantine_entry(record, refused.reason, refused.detail, READER))
 
@@ -197,9 +208,12 @@ class Partition:
         return self.engine.pulse(arrival) if isinstance(control, Pulse) else self.engine.tick(arrival)
 
 
-def verdict_entry(statement: Said, partition: int | None) -> Entry:
-    """A record for the verdicts' topic, in the same partition as the vendor's events (None: that of its key)."""
-    return Entry(statement.vendor.encode(), verdicts.encode_statement(statement), partition=partition)
+def verdict_run(said: Sequence[Said], partition: int | None) -> Run:
+    """Records for the verdicts' topic, in the same partition as the vendor's events (None: that of their keys)."""
+    if isinstance(said, Sheaf):
+        return Run(list(map(str.encode, said.vendors)), said.lengths, said.values, partition)
+    values = [verdicts.encode_statement(statement) for statement in said]
+    return Run([statement.vendor.encode() for statement in said], array("I", map(len, values)), b"".join(values), partition)
 
 
 def verdict_id(record: Record) -> str | None:

@@ -5,7 +5,9 @@ fold ──► put ──► [waiting] ──start──► one append on its wa
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Final
 
 import structlog
@@ -16,7 +18,7 @@ from shared.ports.log import BulkWriter, Entry, LogUnavailable, RecordTooLarge
 from shared.ports.time import TimeSource
 from shared.runtime.failpoints import failpoint
 
-APPEND_RECORDS: Final = 4_000  # at most so many in one append: it has to be through within the writer's time limit
+APPEND_RECORDS: Final = 4_000  # runs for one append are taken up to so many: it has to be through within the writer's time limit
 BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 
@@ -26,7 +28,7 @@ class Outbox:
 
     def __init__(self, writer: BulkWriter, time: TimeSource, metrics: Metrics) -> None:
         self._writer, self._time, self._metrics = writer, time, metrics
-        self._waiting: dict[str, list[Entry]] = {}  # by topic
+        self._waiting: dict[str, list[Sequence[Entry]]] = {}  # by topic
         self._appending: asyncio.Task[None] | None = None
         self._taken = asyncio.Event()  # something that waited is on its way, or the appending has ended
         self._log = structlog.get_logger()
@@ -35,7 +37,7 @@ class Outbox:
     def put(self, topic: str, entries: Sequence[Entry]) -> None:
         """Have them appended behind what waits already."""
         if entries:
-            self._waiting.setdefault(topic, []).extend(entries)
+            self._waiting.setdefault(topic, []).append(entries)
 
     def start(self) -> None:
         """Append what waits, unless that is being done. Raises what ended it before."""
@@ -47,7 +49,7 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until less than one append waits behind the one on its way."""
-        while sum(map(len, self._waiting.values())) >= APPEND_RECORDS:
+        while sum(len(run) for queue in self._waiting.values() for run in queue) >= APPEND_RECORDS:
             self._taken.clear()
             self.start()
             await self._taken.wait()
@@ -68,30 +70,32 @@ class Outbox:
         try:
             while self._waiting:
                 topic, queue = next(iter(self._waiting.items()))
-                entries, self._waiting[topic] = queue[:APPEND_RECORDS], queue[APPEND_RECORDS:]
+                behind = list(accumulate(map(len, queue)))
+                count = bisect_left(behind, APPEND_RECORDS) + 1
+                runs, self._waiting[topic] = queue[:count], queue[count:]
                 if not self._waiting[topic]:
                     del self._waiting[topic]
                 self._taken.set()
                 failpoint("before-emit")
-                await self._append(topic, entries)
+                await self._append(topic, runs)
                 failpoint("after-emit")
         finally:
             self._taken.set()
 
-    async def _append(self, topic: str, entries: Sequence[Entry]) -> None:
+    async def _append(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
         """Try for as long as the broker is away: going on without would lose verdicts."""
         backoff = BACKOFF_S
         while True:
             try:
-                await self._writer.append_all(topic, entries)
+                await self._writer.append_all(topic, runs)
             except LogUnavailable as wrong:
                 self.trouble = str(wrong)
                 self._metrics.emit_failures.inc()
-                self._log.warning("verdicts wait for the broker", topic=topic, waiting=len(entries), detail=str(wrong))
+                self._log.warning("verdicts wait for the broker", topic=topic, waiting=sum(map(len, runs)), detail=str(wrong))
                 await self._time.sleep(backoff)
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
             except RecordTooLarge as wrong:
-                await self._append_smaller(topic, entries, wrong)
+                await self._append_smaller(topic, [*chain.from_iterable(runs)], wrong)
                 return
             else:
                 self.trouble = ""
@@ -101,11 +105,11 @@ class Outbox:
         """One of the records is too large: each by itself, that one cut; one too large even so is given up, loudly."""
         if len(entries) > 1:
             for entry in entries:
-                await self._append(topic, [entry])
+                await self._append(topic, [[entry]])
             return
         smaller = cut(entries[0])
         if len(smaller.value) < len(entries[0].value):
-            await self._append(topic, [smaller])
+            await self._append(topic, [[smaller]])
         else:
             self._metrics.emit_dropped.inc()
             self._log.error("a record is too large for the log and was dropped", topic=topic, detail=str(wrong))

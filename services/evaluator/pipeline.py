@@ -7,14 +7,12 @@ assigned ──► restore: load the checkpoint, read back the own output since,
 
 import asyncio
 import gc
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 from typing import Final
 
 import structlog
 
-from services.evaluator.core import Output, Partition, WouldFoldDifferently, verdict_entry, verdict_id
+from services.evaluator.core import Output, Partition, WouldFoldDifferently, verdict_id, verdict_run
 from services.evaluator.keeper import Keeper
 from services.evaluator.metrics import Metrics
 from services.evaluator.outbox import Outbox
@@ -23,6 +21,7 @@ from shared.ports.checkpoints import CheckpointsUnavailable
 from shared.ports.log import Batch, BulkWriter, Entry, GroupReader, LogScanner, LogUnavailable, Record
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
+from shared.sla.statements import counts
 from shared.sla.swift import SwiftFailed
 from shared.sla.terms import Bundle
 from shared.wire import controls
@@ -34,7 +33,6 @@ BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 TELEMETRY_S: Final = 1.0
 DRAIN_S: Final = 1.0  # at the end, how long what was said may take to the log
-_LABELS: Final = attrgetter("type", "agreement", "objective")
 
 
 class Topics:
@@ -323,12 +321,11 @@ class Pipeline:
     def _collect(self, owned: _Owned, output: Output) -> None:
         """Queue what a slice gave, but for what was said before."""
         partition = owned.state.number if self._same_partitions else None
-        said = output.statements
-        if owned.emitted:
-            said = [statement for statement in said if statement.id not in owned.emitted]
-        self._outbox.put(self._topics.breaches, [verdict_entry(statement, partition) for statement in said])
-        for labels, count in Counter(map(_LABELS, said)).items():
-            self._metrics.statements.labels(*labels).inc(count)
+        for said in output.said:
+            anew = [statement for statement in said if statement.id not in owned.emitted] if owned.emitted else said
+            self._outbox.put(self._topics.breaches, verdict_run(anew, partition))
+            for labels, count in counts(anew).items():
+                self._metrics.statements.labels(*labels).inc(count)
         for entry in output.quarantined:
             if place_of(entry) not in owned.quarantined:
                 self._outbox.put(self._topics.quarantine, [entry])

@@ -189,7 +189,7 @@ class Replay:
         lines, self._waiting = self._waiting, []
         if not lines:
             return
-        stretch, at = Stretch([line.value for line in lines], [0] * len(lines)), 0
+        stretch, at = Stretch.of([line.value for line in lines], [0] * len(lines)), 0
         while at < stretch.count:
             count, said, stuck = self._engine(None).fold_swiftly(stretch, at)
             self._sink.said(said)

@@ -1,6 +1,8 @@
 """The log: appending to topics and reading them. Real adapter: Kafka; memory adapter: tests and the simulator."""
 
+from array import array
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple, Protocol, Self, overload
 
 import msgspec
@@ -55,22 +57,24 @@ class Record(msgspec.Struct, gc=False):
 class Batch(Sequence[Record]):
     """Records of one partition, in order: in columns for whoever takes many, as records, made when they are asked for, for all others."""
 
-    __slots__ = ("headers", "key", "offsets", "partition", "timestamps", "topic", "values")
+    __slots__ = ("block", "ends", "headers", "keys", "offsets", "partition", "timestamps", "topic")
 
     def __init__(
         self,
         topic: str,
         partition: int,
-        offsets: list[int],
-        timestamps: list[int],
-        values: list[bytes],
+        offsets: "array[int]",
+        timestamps: "array[int]",
+        keys: Sequence[bytes | None],
+        block: bytes,
+        ends: "array[int]",
         headers: Mapping[int, Headers],
-        key: Callable[[int], bytes | None],
     ) -> None:
-        """`timestamps` are arrivals in ms since 1970; `headers`: by position, of the records that carry any; `key`: that of a position."""
+        """`timestamps` are arrivals in ms since 1970; `block`: the values, one behind the other, with where they end in it; `headers`: by
+        position, of the records that carry any. Arrays are of type q."""
         self.topic, self.partition = topic, partition
-        self.offsets, self.timestamps, self.values = offsets, timestamps, values
-        self.headers, self.key = headers, key
+        self.offsets, self.timestamps, self.keys = offsets, timestamps, keys
+        self.block, self.ends, self.headers = block, ends, headers
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Self:
@@ -78,11 +82,12 @@ class Batch(Sequence[Record]):
         return cls(
             records[0].topic,
             records[0].partition,
-            [record.offset for record in records],
-            [record.timestamp for record in records],
-            [record.value for record in records],
+            array("q", (record.offset for record in records)),
+            array("q", (record.timestamp for record in records)),
+            [record.key for record in records],
+            b"".join(record.value for record in records),
+            array("q", accumulate(len(record.value) for record in records)),
             {position: record.headers for position, record in enumerate(records) if record.headers},
-            lambda position: records[position].key,
         )
 
     def __len__(self) -> int:
@@ -93,26 +98,39 @@ class Batch(Sequence[Record]):
     @overload
     def __getitem__(self, index: slice) -> "Batch": ...
     def __getitem__(self, index: int | slice) -> "Record | Batch":
-        if isinstance(index, int):
-            return self._record(range(len(self.offsets))[index])
         positions = range(len(self.offsets))[index]
-        return Batch(
-            self.topic,
-            self.partition,
-            self.offsets[index],
-            self.timestamps[index],
-            self.values[index],
-            {n: self.headers[at] for n, at in enumerate(positions) if at in self.headers} if self.headers else {},
-            lambda n: self.key(positions[n]),
-        )
+        return self._record(positions) if isinstance(positions, int) else Batch.of([self._record(at) for at in positions])
 
     def __iter__(self) -> Iterator[Record]:
         return map(self._record, range(len(self.offsets)))
 
     def _record(self, at: int) -> Record:
-        return Record(
-            self.topic, self.partition, self.offsets[at], self.timestamps[at], self.key(at), self.values[at], self.headers.get(at, ())
-        )
+        value = self.block[self.ends[at - 1] if at else 0 : self.ends[at]]
+        return Record(self.topic, self.partition, self.offsets[at], self.timestamps[at], self.keys[at], value, self.headers.get(at, ()))
+
+
+class Run(Sequence[Entry]):
+    """Entries without headers, in columns for whoever appends many: as entries, made when they are asked for, for all others."""
+
+    __slots__ = ("keys", "lengths", "partition", "values")
+
+    def __init__(self, keys: Sequence[bytes], lengths: "array[int]", values: bytes, partition: int | None) -> None:
+        """`values`: one behind the other, with their `lengths`; `partition` of all (None: that of each key)."""
+        self.keys, self.lengths, self.values, self.partition = keys, lengths, values, partition
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        return list(self)[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        for key, length, end in zip(self.keys, self.lengths, accumulate(self.lengths), strict=True):
+            yield Entry(key, self.values[end - length : end], partition=self.partition)
 
 
 class LogWriter(Protocol):
@@ -129,8 +147,9 @@ class LogWriter(Protocol):
 
 
 class BulkWriter(LogWriter, Protocol):
-    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
-        """The same as `append`, cheaper, as nobody asks where the entries stand. May wait for what is appended meanwhile."""
+    async def append_all(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
+        """The same as `append`, of all runs in order, as nobody asks where the entries stand: the cheaper, the more of them are in columns
+        (`Run`). May wait for what is appended meanwhile."""
 
 
 class GroupReader(Protocol):

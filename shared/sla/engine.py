@@ -21,7 +21,7 @@ from shared.sla.levels import LevelBook, LevelLine, LevelNow
 from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
 from shared.sla.rules import DeadlineRules, calendars_of
-from shared.sla.statements import Said, Statement
+from shared.sla.statements import Said, Statement, joined
 from shared.sla.swift import FormsOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
 from shared.sla.timers import SPARSE, Fired, Timers
@@ -458,22 +458,22 @@ class Engine:
         until = max(arrival, lane.seen)
         return lane.timers.next_at < until or (self.swift is not None and self.swift.next_at(lane) < until)
 
-    def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Said], bool]:
+    def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[Sequence[Said], bool]:
         """Fire at most `limit` of the timers that a record of this arrival would (event mode: of a vendor, or of all).
 
         Returns what is stated, and whether timers are left: what many timers say can so be taken in slices, before the record itself.
         """
-        said: list[Said] = []
+        said: list[Sequence[Said]] = []
         for lane in self._lanes(vendor):
             until = lane.reach(arrival)
             if self.swift is None and lane.timers.next_at >= until:
                 continue  # as with most records
             for some in self._firing(lane, until):
-                said += some
+                said.append(some)
                 limit -= max(len(some), 1)
                 if limit <= 0:
-                    return said, True
-        return said, False
+                    return joined(said), True
+        return joined(said), False
 
     @property
     def wake_at(self) -> int | None:
@@ -540,13 +540,13 @@ class Engine:
             self.desk(*unknown)
         if waits is None:
             return count, written, stuck
-        said: list[Said] = [*written]
+        said: list[Sequence[Said]] = [written]
         lane, until = waits
         for some in self._firing(lane, until):
-            said += some
-            if len(said) >= SLICE_STATEMENTS:
-                return count, said, 0
-        return count, said + self._pass_time(lane, until), 0
+            said.append(some)
+            if sum(map(len, said)) >= SLICE_STATEMENTS:
+                return count, joined(said), 0
+        return count, joined([*said, self._pass_time(lane, until)]), 0
 
     def _open_to_swift(self, vendor: Vendor) -> None:
         """The swift path may keep cases of a vendor: it is to know those that are here, and all events."""

@@ -1,7 +1,11 @@
 """What the engine says: statements about breaches, clocks and levels. `shared.wire.verdicts` turns them into CloudEvents."""
 
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from itertools import chain
+from typing import Any, Final, NamedTuple, overload
 
 import msgspec
 
@@ -54,6 +58,41 @@ class Written(msgspec.Struct, gc=False, frozen=True):
     def id(self) -> str:
         """As `Statement.id`: forms put it there."""
         return self.value[_ID_AT : _ID_AT + _DIGITS].decode()
+
+
+Label = tuple[str, str, str]  # type, agreement and objective of a statement
+
+
+class Sheaf(Sequence[Written]):
+    """Statements in bytes, one behind the other: in columns for whoever takes many, as `Written`, made when asked for, for all others."""
+
+    __slots__ = ("_kinds", "_labels", "lengths", "values", "vendors")
+
+    def __init__(self, values: bytes, lengths: "array[int]", vendors: Sequence[str], kinds: Sequence[int], labels: Sequence[Label]) -> None:
+        """`lengths` in bytes, `vendors`, and `kinds`, which are places in `labels`: of each statement."""
+        self.values, self.lengths, self.vendors = values, lengths, vendors
+        self._kinds, self._labels = kinds, labels
+
+    def counts(self) -> dict[Label, int]:
+        """How many there are of each label."""
+        return {self._labels[kind]: count for kind, count in Counter(self._kinds).items()}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Written: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Written]: ...
+    def __getitem__(self, index: int | slice) -> Written | list[Written]:
+        return list(self)[index]
+
+    def __iter__(self) -> Iterator[Written]:
+        at = 0
+        for vendor, kind, length in zip(self.vendors, self._kinds, self.lengths, strict=True):
+            type_, agreement, objective = self._labels[kind]
+            yield Written(type_, agreement, objective, vendor, self.values[at : at + length])
+            at += length
 
 
 class WrittenLine(NamedTuple):
@@ -114,3 +153,14 @@ class Statement(msgspec.Struct, kw_only=True):
 
 
 Said = Statement | Written
+
+
+def counts(said: Sequence[Said]) -> dict[Label, int]:
+    """How many statements there are of each label."""
+    return said.counts() if isinstance(said, Sheaf) else Counter((one.type, one.agreement, one.objective) for one in said)
+
+
+def joined(parts: Sequence[Sequence[Said]]) -> Sequence[Said]:
+    """All that was said, in order; a sheaf that is alone stays one."""
+    found = [part for part in parts if part]
+    return found[0] if len(found) == 1 else [*chain.from_iterable(found)]

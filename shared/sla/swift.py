@@ -12,18 +12,19 @@ everything itself: slower, and the same. All instants and durations are millisec
 import ctypes
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from shared.sla.calendars import Calendar
 from shared.sla.instants import DAY, FOREVER
 from shared.sla.packing import Pack, Unpack
 from shared.sla.plain import NAMES, PlainClock, State
 from shared.sla.rules import DeadlineRules
-from shared.sla.statements import Written, WrittenLine
+from shared.sla.statements import Label, Sheaf, Written, WrittenLine
 
 if TYPE_CHECKING:
     from shared.sla.engine import Desk, Lane
@@ -37,6 +38,7 @@ _NOTES_MAX: Final = 1_000  # that wait to be told
 _COPIED_BYTES: Final = 1 << 20
 _BACK: Final = 100 * DAY  # how much of calendars is told with cases that are put in; what lies beyond is for the engine
 _AHEAD: Final = 400 * DAY
+_HEAD: Final = 3  # numbers that tell of a statement: desk, kind, length
 _TYPES: Final = ("slawatch.clock.met", "slawatch.breach.opened", "slawatch.breach.closed", "slawatch.breach.final")
 
 Form = Sequence[bytes | int]  # what is the same in all statements of some rules, and the numbers of the blanks between
@@ -81,9 +83,9 @@ class _Folded(ctypes.Structure):
     _fields_ = (
         ("count", ctypes.c_int64),
         ("why", ctypes.c_int64),
-        ("heads", ctypes.POINTER(ctypes.c_uint32)),
+        ("heads", ctypes.c_void_p),
         ("statements", ctypes.c_int64),
-        ("bytes", ctypes.POINTER(ctypes.c_char)),
+        ("bytes", ctypes.c_void_p),
         ("length", ctypes.c_int64),
         ("rising", ctypes.c_int64),
         ("leavers", ctypes.c_int64),
@@ -129,13 +131,17 @@ class SwiftFailed(Exception):
 class Stretch:
     """Records of one partition, in order, as the native code takes them."""
 
-    __slots__ = ("_arrivals", "_lengths", "_values", "count")
+    __slots__ = ("arrivals", "block", "count", "ends")
 
-    def __init__(self, values: Sequence[bytes], arrivals: Sequence[int]) -> None:
-        """`arrivals`: of each, in ms; event mode does not look at them."""
-        self.count = len(values)
-        self._values = b"".join(values)
-        self._lengths, self._arrivals = array("q", map(len, values)), array("q", arrivals)
+    def __init__(self, block: bytes, ends: "array[int]", arrivals: "array[int]", count: int) -> None:
+        """The first `count` of the values that stand one behind the other in `block`, with where they end; `arrivals`: of each, in ms, at
+        which event mode does not look. Arrays are of type q."""
+        self.block, self.ends, self.arrivals, self.count = block, ends, arrivals, count
+
+    @classmethod
+    def of(cls, values: Sequence[bytes], arrivals: Iterable[int]) -> Self:
+        """Of values in memory."""
+        return cls(b"".join(values), array("q", accumulate(map(len, values))), array("q", arrivals), len(values))
 
 
 class Folded(NamedTuple):
@@ -146,7 +152,7 @@ class Folded(NamedTuple):
     """
 
     records: int
-    said: list[Written]
+    said: Sequence[Written]
     stuck: int
     waits: "tuple[Lane, int] | None"
     unknown: tuple[str, str] | None
@@ -188,10 +194,12 @@ class Swift:
         self._grain = 20 if event_mode else 16
         self.lanes: list[Lane] = []
         self.desks: list[Desk] = []
+        self._vendors: list[str] = []  # of the desks
         self._desk_of: dict[int, int] = {}  # by id: desks live as long as their engine
         self.rules: list[DeadlineRules] = []
         self._names: list[str] = []
         self._objectives: list[tuple[str, str]] = []  # (agreement, objective) of the rules
+        self._labels: list[Label] = []  # of the kinds of statements: those of the first rules, of the second ones, and so on
         self._rules_of: dict[int, int | None] = {}  # by id: likewise; None: not for native code
         self._calendars: list[tuple[Calendar, int]] = []  # and how much of it was told
         self.stale: set[Lane] = set()  # lanes of which there is something to tell
@@ -267,6 +275,7 @@ class Swift:
         self._desk_of[id(desk)] = number
         if number == len(self.desks):
             self.desks.append(desk)
+            self._vendors.append(desk.vendor)
         return is_open
 
     def _rules(self, rules: DeadlineRules, objective: str) -> int | None:
@@ -299,6 +308,7 @@ class Swift:
                     told.u8(_NO_STATE).long(piece)
         self.rules.append(rules)
         self._objectives.append((rules.agreement.name, objective))
+        self._labels += [(type_, rules.agreement.name, objective) for type_ in _TYPES]
         return self._ask(_Ask.RULES, told.done())
 
     def _calendar(self, calendar: Calendar) -> int:
@@ -336,8 +346,8 @@ class Swift:
             self.tell_calendars()
         self._tell_notes()
         folded = self._folded
-        lengths, arrivals = stretch._lengths.buffer_info()[0], stretch._arrivals.buffer_info()[0]
-        done = self._library.swift_fold(self._handle, stretch._values, lengths, arrivals, first, stretch.count, ctypes.byref(folded))
+        ends, arrivals = stretch.ends.buffer_info()[0], stretch.arrivals.buffer_info()[0]
+        done = self._library.swift_fold(self._handle, stretch.block, ends, arrivals, first, stretch.count, ctypes.byref(folded))
         self._check(done)
         waits = (self.lanes[folded.lane], folded.until) if folded.why == _WHY_TIME else None
         return Folded(folded.count, self._said(), folded.stuck, waits, self._unknown() if folded.why == _WHY_DESK else None)
@@ -347,7 +357,7 @@ class Swift:
         answer = Unpack(self._answer())
         return answer.short().decode(), answer.short().decode()
 
-    def fire(self, lane: "Lane", until: int) -> tuple[list[Written], bool]:
+    def fire(self, lane: "Lane", until: int) -> tuple[Sequence[Written], bool]:
         """Fire what is to be called before `until`; whether there is more to fire, once what rises has risen."""
         folded = self._folded
         self._check(self._library.swift_fire(self._handle, self.lane(lane), until, ctypes.byref(folded)))
@@ -364,19 +374,14 @@ class Swift:
                 lane = self.lanes[answer.i64()]
                 lane.seen = answer.i64()
 
-    def _said(self) -> list[Written]:
+    def _said(self) -> Sequence[Written]:
         folded = self._folded
         count = folded.statements
         if not count:
-            return []
-        heads = folded.heads[: 4 * count]
-        whole, at, said = ctypes.string_at(folded.bytes, folded.length), 0, []
-        desks, objectives = self.desks, self._objectives
-        for desk, rules, kind, length in zip(*[iter(heads)] * 4, strict=True):
-            agreement, objective = objectives[rules]
-            said.append(Written(_TYPES[kind], agreement, objective, desks[desk].vendor, whole[at : at + length]))
-            at += length
-        return said
+            return ()
+        heads = array("I", ctypes.string_at(folded.heads, 4 * _HEAD * count))
+        vendors = list(map(self._vendors.__getitem__, heads[0::_HEAD]))
+        return Sheaf(ctypes.string_at(folded.bytes, folded.length), heads[2::_HEAD], vendors, heads[1::_HEAD], self._labels)
 
     def next_at(self, lane: "Lane") -> int:
         """When the next timer of a lane is called; FOREVER: nothing waits."""

@@ -149,7 +149,7 @@ def feed(engine: Engine, records: Iterable[bytes]) -> int:
         if engine.swift is None:
             said += fold(engine, some)[1]
             continue
-        stretch, at = Stretch(some, [0] * len(some)), 0
+        stretch, at = Stretch.of(some, [0] * len(some)), 0
         while at < len(some):
             folded, told, stuck = engine.fold_swiftly(stretch, at)
             at += folded

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import time
+from array import array
 from collections.abc import Awaitable, Callable
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
 from shared.adapters.kafka.fast_writer import FastWriter
 from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure
-from shared.ports.log import Entry
+from shared.ports.log import Entry, Run
 from shared.runtime.settings import Settings
 from tests.bench import job, rig
 from tests.bench.rig import Place
@@ -54,12 +55,14 @@ async def _read(reader: FastGroupReader, count: int) -> str:
 
 async def _append(writer: FastWriter, topic: str, value: bytes, count: int) -> str:
     async def all_of_it() -> int:
+        each = APPEND_RECORDS // PARTITIONS
         for _ in range(count // APPEND_RECORDS):
-            await writer.append_all(topic, [Entry(b"acme", value, (), n % PARTITIONS) for n in range(APPEND_RECORDS)])
+            runs = [Run([b"acme"] * each, array("I", [len(value)]) * each, value * each, n) for n in range(PARTITIONS)]
+            await writer.append_all(topic, runs)
         return count // APPEND_RECORDS * APPEND_RECORDS
 
     async with writer:
-        await writer.append_all(topic, [Entry(b"acme", value)])
+        await writer.append_all(topic, [[Entry(b"acme", value)]])
         return await _timed(all_of_it)
 
 

@@ -5,11 +5,13 @@ import contextlib
 import os
 import signal
 import time
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import chain
 from typing import Any, Protocol
 
 import pytest
+from msgspec import structs
 
 from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
@@ -33,6 +35,7 @@ from shared.ports.log import (
     RebalanceHandler,
     Record,
     RecordTooLarge,
+    Run,
 )
 from shared.runtime.settings import Settings
 from shared.wire.topics import partition_of
@@ -164,8 +167,8 @@ async def test_a_batch_in_columns(broker: Broker, unique: str) -> None:
     (batch,) = found
     await reader.stop()
     assert (batch.topic, batch.partition, len(batch)) == (broker.topic, 1, 8)
-    assert (batch.offsets, batch.timestamps) == ([a.offset for a in done[:8]], [a.timestamp for a in done[:8]])
-    assert batch.values == [e.value for e in entries[:8]]
+    assert (list(batch.offsets), list(batch.timestamps)) == ([a.offset for a in done[:8]], [a.timestamp for a in done[:8]])
+    assert (batch.block, list(batch.ends)) == (b"v0v1v2v4v5v6v7", [2, 4, 6, 6, 8, 10, 12, 14])
     assert {at: list(headers) for at, headers in batch.headers.items()} == {1: [head], 5: [head]}
     records = list(batch)
     assert [(r.offset, r.key, r.value, list(r.headers)) for r in records] == [
@@ -180,27 +183,66 @@ async def test_appending_in_bulk(broker: Broker) -> None:
     if not isinstance(broker, Memory | Fast):
         pytest.skip("it has no such way")
     entries = [Entry(b"acme" if n % 2 else None, b"%d" % n, [("n", b"%d" % n)], n % PARTITIONS) for n in range(3_000)]
-    await asyncio.gather(*(broker.bulk.append_all(broker.topic, entries[n : n + 1_000]) for n in range(0, 3_000, 1_000)))
+    runs = [entries[n : n + 500] for n in range(0, 3_000, 500)]
+    await asyncio.gather(*(broker.bulk.append_all(broker.topic, runs[n : n + 2]) for n in range(0, 6, 2)))
     await broker.bulk.append_all(broker.topic, [])
     for partition in range(PARTITIONS):
         records: list[Record] = []
         await broker.scanner.scan(broker.topic, partition, 0, 1_000, records.extend)
         assert [Entry(r.key, r.value, list(r.headers), partition) for r in records] == entries[partition::PARTITIONS]
     with pytest.raises(RecordTooLarge):
-        await broker.bulk.append_all(broker.topic, [Entry(b"k", b"small"), Entry(b"k", bytes(1_200_000))])
+        await broker.bulk.append_all(broker.topic, [[Entry(b"k", b"small"), Entry(b"k", bytes(1_200_000))]])
     assert sum(last for _, last in (await broker.scanner.bounds(broker.topic)).values()) == 3_000
+
+
+def run(partition: int | None, *values: bytes) -> Run:
+    """Entries in columns, of the keys k0, k1 and so on."""
+    return Run([b"k%d" % n for n in range(len(values))], array("I", map(len, values)), b"".join(values), partition)
+
+
+async def test_appending_in_columns(broker: Broker) -> None:
+    if not isinstance(broker, Memory | Fast):
+        pytest.skip("it has no such way")
+    columns = [run(n % PARTITIONS, *(b"%d" % (n * m) for m in range(1, 300))) for n in range(1, 5)]
+    by_key = run(None, *(b"by key %d" % n for n in range(20)))
+    between = [Entry(None, b"between", [("h", b"1")], 1)]
+    assert (len(by_key), by_key[3], by_key[-2:]) == (20, Entry(b"k3", b"by key 3"), list(by_key)[18:])
+    bulk = broker.bulk
+    await asyncio.gather(bulk.append_all(broker.topic, [columns[0], columns[1]]), bulk.append_all(broker.topic, [columns[2]]))
+    await bulk.append_all(broker.topic, [columns[3], between, run(1), by_key])
+    for partition in range(PARTITIONS):
+        records: list[Record] = []
+        _, end = (await broker.scanner.bounds(broker.topic))[partition]
+        await broker.scanner.scan(broker.topic, partition, 0, end, records.extend)
+        expected = [structs.replace(e, partition=partition) for one in (*columns, between) for e in one if e.partition == partition]
+        expected += [structs.replace(e, partition=partition) for e in by_key if partition_of(e.key or b"", PARTITIONS) == partition]
+        assert [Entry(r.key, r.value, tuple(r.headers), partition) for r in records] == [
+            structs.replace(e, headers=tuple(e.headers)) for e in expected
+        ]
+    with pytest.raises(RecordTooLarge):
+        await bulk.append_all(broker.topic, [run(0, b"small", bytes(1_200_000))])
 
 
 async def test_what_the_broker_refuses_is_told_in_bulk_too(kafka: str, unique: str) -> None:
     topic = Topic(f"small-{unique}", PARTITIONS, 1, {"max.message.bytes": "1000"})
     await ensure({"bootstrap_servers": kafka}, [topic])
+
+    async def in_columns(writer: FastWriter, entries: list[Entry]) -> None:
+        await writer.append_all(topic.name, [run(entry.partition, entry.value) for entry in entries])
+
+    async def in_bulk(writer: FastWriter, entries: list[Entry]) -> None:
+        await writer.append_all(topic.name, [entries])
+
+    async def at_length(writer: FastWriter, entries: list[Entry]) -> None:
+        await writer.append(topic.name, entries)
+
     async with FastWriter(librdkafka(Settings(), kafka), timeout=5) as writer:
-        for append in (writer.append, writer.append_all):
+        for append in (at_length, in_bulk, in_columns):
             with pytest.raises(RecordTooLarge):
-                await append(topic.name, [Entry(None, b"small", (), 0), Entry(None, bytes(5_000), (), 1), Entry(None, b"small", (), 2)])
+                await append(writer, [Entry(None, b"small", (), 0), Entry(None, bytes(5_000), (), 1), Entry(None, b"small", (), 2)])
             with pytest.raises(LogUnavailable):
-                await append(topic.name, [Entry(None, b"nowhere", (), PARTITIONS)])
-            await append(topic.name, [Entry(None, b"small", (), 1)])
+                await append(writer, [Entry(None, b"nowhere", (), PARTITIONS)])
+            await append(writer, [Entry(None, b"small", (), 1)])
 
 
 async def test_partitions(broker: Broker) -> None:
@@ -350,7 +392,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
         ]
         if isinstance(broker, Fast):
             bulk = broker.bulk
-            questions.append(lambda: bulk.append_all(broker.topic, [Entry(None, b"during", (), 0)]))
+            questions.append(lambda: bulk.append_all(broker.topic, [run(0, b"during")]))
         for question in questions:
             began = asyncio.get_running_loop().time()
             with pytest.raises(LogUnavailable):

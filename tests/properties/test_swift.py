@@ -72,7 +72,7 @@ class _Runner:
             for _, arrival, value in records:
                 self._take(value, arrival)
             return
-        batch, at = Stretch([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
+        batch, at = Stretch.of([value for *_, value in records], [arrival for _, arrival, _ in records]), 0
         while at < batch.count:
             count, said, stuck = self.engine.fold_swiftly(batch, at)
             self.said += _bytes(said)

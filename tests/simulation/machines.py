@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -94,8 +95,8 @@ class Writer:
             raise LogUnavailable(f"{topic}: of {len(entries)} entries {landed} landed, which is not known")
         return done
 
-    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
-        await self.append(topic, entries)
+    async def append_all(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
+        await self.append(topic, [*chain.from_iterable(runs)])
 
     async def partitions(self, topic: str) -> int:
         await self._line.way()

@@ -6,9 +6,10 @@ them, one round ahead of who asks: it waits without the interpreter's lock, and 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from array import array
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -60,11 +61,13 @@ def _batch(topic: str, partition: int, messages: list[Message]) -> Batch:
     values: list[Any] = list(map(Message.value, messages))
     if not all(values):
         values = [value or b"" for value in values]
-    offsets: list[Any] = list(map(Message.offset, messages))
+    offsets: Iterable[Any] = map(Message.offset, messages)  # only errors lack it
+    keys: list[Any] = list(map(Message.key, messages))
+    stamps = (stamp for _, stamp in map(Message.timestamp, messages))
     found = any(map(Message.headers, messages))
     headers: dict[int, Any] = {at: those for at, message in enumerate(messages) if (those := message.headers())} if found else {}
-    stamps = [stamp for _, stamp in map(Message.timestamp, messages)]
-    return Batch(topic, partition, offsets, stamps, values, headers, lambda at: messages[at].key())
+    ends = array("q", accumulate(map(len, values)))
+    return Batch(topic, partition, array("q", offsets), array("q", stamps), keys, b"".join(values), ends, headers)
 
 
 class FastGroupReader:

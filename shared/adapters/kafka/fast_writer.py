@@ -2,22 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from itertools import repeat
-from typing import Any, Final, Self, overload
+from itertools import chain, groupby
+from operator import add
+from typing import Any, Final, Generic, Self, TypeVar, cast, overload
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge
+from shared.adapters.kafka.librdkafka import BulkProducer, is_there
+from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge, Run
 
 STOP_S: Final = 2  # at the end nobody waits for an append any more
 POLL_S: Final = 0.0005  # between the first two looks at what is delivered; then half as long again each time, for a look costs 40 µs
 POLL_MAX_S: Final = 0.002
 TEND_S: Final = 1  # between two looks at what librdkafka has to say, while none does
+HANDED_MAX: Final = 32_000_000  # bytes of runs that the producer holds before it is waited for
 _NAMED_BY_KEY: Final = -1
 
 Report = Callable[[KafkaError | None, Message], None]
+P = TypeVar("P", Producer, BulkProducer)
 
 
 class _Places(Sequence[Appended]):
@@ -48,10 +52,6 @@ class _Deliveries:
         self.messages: dict[int, Message] = {}  # by entry
         self.told = 0
 
-    def failed(self, error: KafkaError | None, message: Message) -> None:
-        """Called where only failures are reported."""
-        self.error = error
-
     def reported(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Called once for every entry."""
         self.told += 1
@@ -59,65 +59,46 @@ class _Deliveries:
         self.error = error or self.error
 
 
-class _Client:
+class _Client(Generic[P]):
     """A producer, made when it is first needed, and anew after it broke.
 
-    Deliveries are reported on the event loop, by whoever waits for them. confluent-kafka takes the interpreter's lock anew for every single
-    one, even if nobody is told: a thread of its own would wait for it 5 ms each time, while the loop has work.
+    Deliveries are reported on the event loop, by whoever waits for them: a thread of its own would wait for the interpreter's lock 5 ms
+    each time, while the loop has work.
     """
 
-    def __init__(self, config: dict[str, Any], timeout: float) -> None:
+    def __init__(self, make: Callable[[], P], timeout: float) -> None:
         """`timeout` in s."""
-        self._config, self._timeout = config, timeout
-        self._producer: Producer | None = None
+        self._make: Callable[[], P] = make
+        self._timeout = timeout
+        self._producer: P | None = None
         self._chores: set[asyncio.Task[None]] = set()
 
-    def ready(self) -> Producer:
+    def ready(self) -> P:
         if self._producer is None:
-            self._producer = Producer(self._config, logger=logging.getLogger("librdkafka"))
+            self._producer = self._make()
             self._chore(self._tend(self._producer))
         return self._producer
 
-    async def send(
-        self, topic: str, entries: Sequence[Entry], reports: Iterable[Report], deliveries: _Deliveries, is_done: Callable[[Producer], bool]
-    ) -> None:
-        """Hand the entries over, and wait until it is done. Raises LogUnavailable, RecordTooLarge."""
+    async def send(self, topic: str, work: Callable[[P], Awaitable[KafkaError | None]]) -> None:
+        """Have entries handed over and delivered; `work` tells what was wrong. Raises LogUnavailable, RecordTooLarge."""
         producer = self.ready()
         try:
             async with asyncio.timeout(self._timeout):
-                await self._hand_over(producer, topic, entries, reports)
-                wait = POLL_S
-                while not is_done(producer):
-                    await asyncio.sleep(wait)
-                    wait = min(wait * 1.5, POLL_MAX_S)
-                    producer.poll(0)
-            if deliveries.error is not None:
-                raise KafkaException(deliveries.error)
-        except KafkaException as wrong:
-            error: KafkaError = wrong.args[0]
+                wrong = await work(producer)
+            if wrong is not None:
+                raise KafkaException(wrong)
+        except KafkaException as refused:
+            error: KafkaError = refused.args[0]
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise RecordTooLarge(f"{topic}: {error}") from wrong
+                raise RecordTooLarge(f"{topic}: {error}") from refused
             if error.fatal() and producer is self._producer:
                 self._producer = None  # it will never take anything again
                 self._chore(asyncio.to_thread(_discard, producer, 0))
-            raise LogUnavailable(f"{topic}: {error}") from wrong
-        except TimeoutError as wrong:
-            raise LogUnavailable(f"{topic}: not acknowledged in {self._timeout} s") from wrong
+            raise LogUnavailable(f"{topic}: {error}") from refused
+        except TimeoutError as late:
+            raise LogUnavailable(f"{topic}: not acknowledged in {self._timeout} s") from late
 
-    @staticmethod
-    async def _hand_over(producer: Producer, topic: str, entries: Sequence[Entry], reports: Iterable[Report]) -> None:
-        for entry, report in zip(entries, reports, strict=False):
-            where = _NAMED_BY_KEY if entry.partition is None else entry.partition
-            headers: Any = list(entry.headers) if entry.headers else None
-            while True:
-                try:
-                    producer.produce(topic, entry.value, entry.key, where, report, None, 0, headers)  # by position: half the time
-                    break
-                except BufferError:  # it is full
-                    producer.poll(0)
-                    await asyncio.sleep(POLL_MAX_S)
-
-    async def _tend(self, producer: Producer) -> None:
+    async def _tend(self, producer: P) -> None:
         """Have what librdkafka says logged, also while nothing is appended."""
         while producer is self._producer:
             producer.poll(0)
@@ -136,11 +117,38 @@ class _Client:
             task.cancel()
 
 
-def _discard(producer: Producer, timeout: float) -> None:
+def _discard(producer: Producer | BulkProducer, timeout: float) -> None:
     """In a thread."""
     producer.flush(timeout)
     producer.purge()  # they were never acknowledged
     producer.poll(0)
+    if isinstance(producer, BulkProducer):
+        producer.close()
+
+
+async def _until(producer: Producer | BulkProducer, is_done: Callable[[], bool]) -> None:
+    wait = POLL_S
+    while not is_done():
+        await asyncio.sleep(wait)
+        wait = min(wait * 1.5, POLL_MAX_S)
+        producer.poll(0)
+
+
+async def _hand_over(producer: Producer, topic: str, entries: Sequence[Entry], reports: Sequence[Report]) -> None:
+    for entry, report in zip(entries, reports, strict=True):
+        where = _NAMED_BY_KEY if entry.partition is None else entry.partition
+        headers: Any = list(entry.headers) if entry.headers else None
+        while True:
+            try:
+                producer.produce(topic, entry.value, entry.key, where, report, None, 0, headers)  # by position: half the time
+                break
+            except BufferError:  # it is full
+                producer.poll(0)
+                await asyncio.sleep(POLL_MAX_S)
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.value) + len(entry.key or b"")
 
 
 class FastWriter:
@@ -160,36 +168,71 @@ class FastWriter:
             "delivery.timeout.ms": limit_ms,
             "request.timeout.ms": limit_ms,
             "socket.timeout.ms": max(limit_ms, 1_000),
-            "queue.buffering.max.kbytes": 65_536,
             **options,
         }
-        self._told, self._bulk = _Client(config, timeout), _Client(config | {"delivery.report.only.error": True}, timeout)
+        told = {**config, "queue.buffering.max.kbytes": 65_536}
+        bulk = {**config, "queue.buffering.max.messages": 0, "queue.buffering.max.kbytes": 2_000_000}  # never full: see _append_runs
+        self._told = _Client(lambda: Producer(told, logger=logging.getLogger("librdkafka")), timeout)
+        self._bulk = _Client(lambda: BulkProducer(bulk), timeout)
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._bulk.ready()  # a new producer asks for its id, half a second if the broker is busy: not when there is something to say
+        if is_there():
+            self._bulk.ready()  # a new producer asks for its id, half a second if the broker is busy: not when there is something to say
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.gather(self._told.close(), self._bulk.close())
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
-        self._check(entries)
+        self._check(map(_size, entries))
         found = _Deliveries()
-        reports = [partial(found.reported, index) for index in range(len(entries))]
-        await self._told.send(topic, entries, reports, found, lambda _: found.told == len(entries))
+
+        async def work(producer: Producer) -> KafkaError | None:
+            await _hand_over(producer, topic, entries, [partial(found.reported, index) for index in range(len(entries))])
+            await _until(producer, lambda: found.told == len(entries))
+            return found.error
+
+        await self._told.send(topic, work)
         return _Places([found.messages[index] for index in range(len(entries))])
 
-    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
-        """All are through once the producer holds nothing any more, reports of failures included."""
-        self._check(entries)
-        found = _Deliveries()
-        await self._bulk.send(topic, entries, repeat(found.failed), found, lambda producer: not len(producer))
+    async def append_all(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
+        """Those in columns are handed over in bulk, where that can be."""
+        for in_columns, those in groupby(runs, lambda run: isinstance(run, Run) and is_there()):
+            if in_columns:
+                await self._append_runs(topic, cast(list[Run], list(those)))
+            else:
+                await self.append(topic, [*chain.from_iterable(those)])
 
-    def _check(self, entries: Sequence[Entry]) -> None:
+    async def _append_runs(self, topic: str, runs: Sequence[Run]) -> None:
+        """All are through once the producer holds nothing any more. It takes what it is given: what that may be is bounded here."""
+        for run in runs:
+            self._check(map(add, run.lengths, map(len, run.keys)))
+
+        async def work(producer: BulkProducer) -> KafkaError | None:
+            def is_empty() -> bool:
+                return not len(producer)
+
+            async with self._turn:
+                await _until(producer, is_empty)  # of what was given up before
+                producer.failures.clear()
+                handed = 0
+                for run in runs:
+                    if handed > HANDED_MAX:
+                        await _until(producer, is_empty)
+                        handed = 0
+                    producer.put(topic, run)
+                    handed += len(run.values)
+                await _until(producer, is_empty)
+                return next(iter(producer.failures), None)
+
+        await self._bulk.send(topic, work)
+
+    def _check(self, sizes: Iterable[int]) -> None:
+        """Raises RecordTooLarge."""
         limit = self._max_record_bytes - 1_000
-        for entry in entries:
-            if len(entry.value) + len(entry.key or b"") > limit:
-                raise RecordTooLarge(f"{len(entry.value)} bytes; at most {limit}")
+        if (largest := max(sizes, default=0)) > limit:
+            raise RecordTooLarge(f"{largest} bytes; at most {limit}")
 
     async def partitions(self, topic: str) -> int:
         try:

@@ -6,6 +6,7 @@ Rebalances are eager and at once: every member is told what it loses, then every
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from shared.ports.log import Appended, Batch, Entry, LogUnavailable, RebalanceHandler, Record, RecordTooLarge
 from shared.ports.time import TimeSource
@@ -137,8 +138,8 @@ class MemoryWriter:
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
         return self._log.append(topic, entries)
 
-    async def append_all(self, topic: str, entries: Sequence[Entry]) -> None:
-        await self.append(topic, entries)
+    async def append_all(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
+        await self.append(topic, [*chain.from_iterable(runs)])
 
     async def partitions(self, topic: str) -> int:
         return self._log.partitions(topic)

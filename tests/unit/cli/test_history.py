@@ -78,7 +78,7 @@ def test_what_was_due_before_the_event_that_breaks_the_engine_is_said_once() -> 
 
 def test_a_fault_of_a_timer_is_no_events() -> None:
     class Broken(Engine):
-        def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[list[Said], bool]:
+        def fire(self, arrival: int, limit: int, vendor: str | None = None) -> tuple[Sequence[Said], bool]:
             if arrival > instant("11:00:02"):
                 raise OverflowError("a timer's")
             return super().fire(arrival, limit, vendor)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from services.evaluator import core
-from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_entry, verdict_id
+from services.evaluator.core import Output, Partition, WouldFoldDifferently, cut, verdict_id, verdict_run
 from shared.language import bundles, load_text
 from shared.ports.log import Batch, Entry, Record
 from shared.ports.quarantine import place_of, quarantine_entry
@@ -57,9 +58,13 @@ def fold(state: Partition, records: Sequence[Record]) -> Output:
     """All slices together."""
     whole = Output()
     for output in state.fold(Batch.of(records)):
-        whole.statements.extend(output.statements)
+        whole.said.extend(output.said)
         whole.quarantined.extend(output.quarantined)
     return whole
+
+
+def said(output: Output) -> list[Said]:
+    return [*chain.from_iterable(output.said)]
 
 
 def types(statements: Sequence[Said]) -> list[str]:
@@ -71,18 +76,18 @@ def test_a_control_record_makes_log_time_move(control: Control) -> None:
     log, state = Log(), partition()
     log.event(0, "opened")
     log.control(61.9, control)
-    assert types(fold(state, log.records).statements) == []
+    assert types(said(fold(state, log.records))) == []
     log.control(62.1, control)
-    assert types(fold(state, log.records).statements) == ["breach.opened"]
+    assert types(said(fold(state, log.records))) == ["breach.opened"]
 
 
 def test_records_folded_already_are_passed_over() -> None:
     log, state = Log(), partition()
     log.event(0, "opened")
     log.event(70, "done")
-    assert len(fold(state, log.records).statements) == 2
+    assert len(said(fold(state, log.records))) == 2
     again = fold(state, log.records)
-    assert (again.statements, again.quarantined) == ([], [])
+    assert (said(again), again.quarantined) == ([], [])
     assert state.next_offset == 2
     assert state.engine.counts["duplicates"] == 0
 
@@ -108,7 +113,7 @@ def test_a_poison_record_is_quarantined_as_it_was_and_the_partition_goes_on(valu
     poison = log.raw(1, value, **headers)
     log.event(2, "done")
     output = fold(state, log.records)
-    assert types(output.statements) == ["clock.met"]
+    assert types(said(output)) == ["clock.met"]
     (entry,) = output.quarantined
     assert (entry.key, entry.value) == (b"acme", value)
     found = dict(entry.headers)
@@ -134,7 +139,7 @@ def test_an_event_that_breaks_the_engine_is_quarantined_too() -> None:
     log.event(1, "noise", "strange")
     log.event(2, "done")
     output = fold(state, log.records)
-    assert types(output.statements) == ["clock.met"]
+    assert types(said(output)) == ["clock.met"]
     assert dict(output.quarantined[0].headers)["slw-reason"] == b"Poison"
 
 
@@ -159,9 +164,9 @@ def test_event_mode_takes_the_events_time_and_obeys_advance() -> None:
     log.event(0, "opened")
     log.control(10_000, Tick(0))
     log.control(10_000, Pulse("door"))
-    assert fold(state, log.records).statements == []
+    assert said(fold(state, log.records)) == []
     log.control(10_001, Advance(ZERO + 62_001))
-    (opened,) = fold(state, log.records).statements
+    (opened,) = said(fold(state, log.records))
     assert verdicts.decode(verdicts.encode_statement(opened)).data.decided_at == format_instant(ZERO + 62_000)
 
 
@@ -183,7 +188,7 @@ def test_many_deadlines_at_once_come_in_slices(clock: ClockMode) -> None:
         log.event(0, "opened", f"c{number}")
     fold(state, log.records)
     log.control(70, Tick(0) if clock == "log" else Advance(ZERO + 70_000))
-    assert [len(output.statements) for output in state.fold(Batch.of(log.records))] == [1_000, 1_000, 500]
+    assert [len(said(output)) for output in state.fold(Batch.of(log.records))] == [1_000, 1_000, 500]
 
 
 def test_many_records_come_in_slices() -> None:
@@ -209,7 +214,7 @@ def test_a_verdict_too_large_keeps_its_newest_evidence() -> None:
     log, state = Log(), partition()
     log.event(0, "opened")
     log.event(70, "done")
-    verdict = verdicts.decode(verdict_entry(fold(state, log.records).statements[0], 3).value)
+    verdict = verdicts.decode(verdict_run(said(fold(state, log.records)), 3)[0].value)
     verdict.data.evidence = [f"event-{number}" for number in range(50_000)]
     entry = Entry(b"acme", verdicts.encode(verdict), partition=3)
     small = verdicts.decode(cut(entry).value)

@@ -57,10 +57,10 @@ pub struct Lane {
     leaving: BTreeMap<Ms, Vec<u32>>,
 }
 
-/// What is said, one behind the other: (desk, rules, kind, length) of each, and the bytes.
+/// What is said, one behind the other: (desk, kind by rules, length) of each, and the bytes.
 #[derive(Default)]
 pub struct Output {
-    pub heads: Vec<[u32; 4]>,
+    pub heads: Vec<[u32; 3]>,
     pub bytes: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -869,6 +869,7 @@ fn tally(rules: &mut [Rules], clock: Option<&Clock>, by: i64) {
 fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
     let before = out.bytes.len();
     forms::write(&mut out.bytes, &mut out.scratch, said, clock, terms, case, desk)?;
-    out.heads.push([case.desk, u32::from(clock.rules), said.kind as u32, (out.bytes.len() - before) as u32]);
+    let kind = u32::from(clock.rules) * Kind::COUNT + said.kind as u32;
+    out.heads.push([case.desk, kind, (out.bytes.len() - before) as u32]);
     Ok(())
 }

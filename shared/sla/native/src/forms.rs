@@ -17,6 +17,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const COUNT: u32 = 4;
+
     fn name(self) -> &'static [u8] {
         match self {
             Kind::Met => b"slawatch.clock.met",

@@ -41,7 +41,7 @@ pub struct Handle {
 pub struct Folded {
     count: i64,
     why: i64,
-    heads: *const u32, // (desk, rules, kind, length) of each statement
+    heads: *const u32, // (desk, kind by rules, length) of each statement
     statements: i64,
     bytes: *const u8,
     length: i64,
@@ -99,28 +99,27 @@ pub unsafe extern "C" fn swift_answer(handle: *const Handle, length: *mut i64) -
 }
 
 /// # Safety
-/// `values` holds the records one behind the other, `lengths` and `arrivals` are `count` long.
+/// `values` holds the records one behind the other, `ends` where they end in it; `ends` and `arrivals` are `count` long.
 #[no_mangle]
 pub unsafe extern "C" fn swift_fold(
     handle: *const Handle,
     values: *const u8,
-    lengths: *const i64,
+    ends: *const i64,
     arrivals: *const i64,
     first: i64,
     count: i64,
     folded: *mut Folded,
 ) -> i64 {
-    let (lengths, arrivals) = (slice(lengths, count), slice(arrivals, count));
-    let mut rest = slice(values, lengths.iter().sum());
-    let records = lengths.iter().zip(arrivals).map(move |(&length, &arrival)| {
-        let (value, after) = rest.split_at(length as usize);
-        rest = after;
-        (value, arrival)
+    let (ends, arrivals) = (slice(ends, count), slice(arrivals, count));
+    let values = slice(values, ends.last().copied().unwrap_or(0));
+    let records = (first as usize..count as usize).map(|at| {
+        let start = if at == 0 { 0 } else { ends[at - 1] };
+        (&values[start as usize..ends[at] as usize], arrivals[at])
     });
     guarded(handle, |engine, _| {
         engine.out.heads.clear();
         engine.out.bytes.clear();
-        let (done, why) = engine.fold(records.skip(first as usize));
+        let (done, why) = engine.fold(records);
         *folded = told(engine, done as i64, why);
         0
     })
