@@ -37,6 +37,18 @@ CALENDAR = {
 }
 
 
+ANSWER: dict[str, Any] = {"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "1h"}]}
+PLAIN: dict[str, Any] = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
+PLAIN["objectives"] = [ANSWER]
+
+
+def _step(kind: str, case: str, at: int, *, arrival: int | None = None, **attributes: Any) -> Step:
+    """An event of acme's desk that arrives when it happens, unless it is said when."""
+    event = {"specversion": "1.0", "id": f"{kind} {case}", "source": "/a", "type": kind, "subject": case, "time": format_instant(at)}
+    event |= {"vendor": "acme", "service": "desk"} | attributes
+    return "event", at if arrival is None else arrival, json.dumps(event).encode()
+
+
 def _engine(standing: Sequence[Bundle], clock: ClockMode, *, swift: bool) -> Engine:
     engine = Engine(clock, forms_of=swift_forms if swift else None)
     for number, bundle in enumerate(standing):
@@ -310,31 +322,31 @@ def test_what_is_beyond_it_at_length(history: Any, clock: ClockMode, batch: int)
 
 
 def test_the_usual_story_goes_that_way() -> None:
-    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
-    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "1h"}]}]
     steps: list[Step] = []
     for case in range(500):
         for kind, later in (("opened", 0), ("done", 2 * HOUR if case % 7 == 0 else HOUR)):
             at = NOON + case * MINUTE + later
-            event = {"specversion": "1.0", "id": f"{kind}{case}", "source": "/a", "type": kind, "subject": f"c{case}"}
-            event |= {"time": format_instant(at), "vendor": "acme", "service": "desk"}
-            steps.append(("event", at, json.dumps(event).encode()))
+            steps.append(_step(kind, f"c{case}", at))
     steps.sort(key=lambda step: step[1])
-    by_swift = _agree([agreement], "event", steps, NOON + 30 * DAY, 100, [3])
+    by_swift = _agree([PLAIN], "event", steps, NOON + 30 * DAY, 100, [3])
     assert by_swift > 980  # all but those that make vendor and service known
+
+
+def test_what_fell_due_in_blind_time_waits_although_it_was_armed_after_it() -> None:
+    """The start arrives when the door is open again; the due it makes lies in the time when it was shut."""
+    pulses: list[Step] = [("pulse", NOON + second * SECOND, b"") for second in (0, 3_600, 3_605, 3_610)]
+    late = _step("opened", "c", NOON - 10 * MINUTE, arrival=NOON + 3_601 * SECOND)
+    steps = sorted([*pulses, late], key=lambda step: step[1])
+    for end in (NOON + 3_700 * SECOND, NOON + 4_000 * SECOND):
+        assert _agree([PLAIN | {"grace": "2s"}], "log", steps, end, 1, []) == 1
 
 
 def test_a_ratio_that_comes_later_hears_of_the_clocks_that_run() -> None:
     """They were the swift path's until it came; a checkpoint lies between."""
-    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
-    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "4h"}]}]
+    agreement = PLAIN | {"objectives": [ANSWER | {"targets": [{"within": "4h"}]}]}
     share = {"name": "share", "kind": "ratio", "of": {"objective": "o"}, "target": ">= 90%", "window": "tumbling 1h", "on_empty": "met"}
-    second = agreement | {"version": 2, "objectives": [*agreement["objectives"], share]}  # type: ignore[misc]  # a list
-    steps: list[Step] = []
-    for number in range(20):
-        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": "opened", "subject": f"c{number}"}
-        event |= {"time": format_instant(NOON + number * MINUTE), "vendor": "acme", "service": "desk"}
-        steps.append(("event", NOON + number * MINUTE, json.dumps(event).encode()))
+    second = agreement | {"version": 2, "objectives": [*agreement["objectives"], share]}
+    steps = [_step("opened", f"c{number}", NOON + number * MINUTE) for number in range(20)]
     for clock in ("event", "log"):
         for breaks in ([], [0], [1]):
             by_swift = _agree([agreement], clock, steps, NOON + 30 * DAY, 10, breaks, {0: [second]})
@@ -343,27 +355,16 @@ def test_a_ratio_that_comes_later_hears_of_the_clocks_that_run() -> None:
 
 def test_a_version_that_restates_has_its_timers_called_before_the_next_record() -> None:
     """Of a clock that is the engine's already, while other cases go the swift path."""
-    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
-    terms = {"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "reset": "again", "warn_at": ["50%"]}
-    versions = [agreement | {"version": n, "objectives": [terms | {"targets": [{"within": w}]}]} for n, w in ((1, "2h"), (2, "45m"))]
-    steps: list[Step] = []
-    for number, (kind, case, later) in enumerate(
-        [("opened", "c1", 0), ("again", "c1", 1), ("noise", "c0", 2), ("opened", "c0", 30), ("noise", "c0", 31)]
-    ):
-        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": kind, "subject": case}
-        event |= {"time": format_instant(NOON + later * MINUTE), "vendor": "acme", "service": "desk"}
-        steps.append(("event", NOON + later * MINUTE, json.dumps(event).encode()))
+    terms = ANSWER | {"reset": "again", "warn_at": ["50%"]}
+    versions = [PLAIN | {"version": n, "objectives": [terms | {"targets": [{"within": w}]}]} for n, w in ((1, "2h"), (2, "45m"))]
+    story = [("opened", "c1", 0), ("again", "c1", 1), ("noise", "c0", 2), ("opened", "c0", 30), ("noise", "c0", 31)]
+    steps = [_step(kind, case, NOON + later * MINUTE) for kind, case, later in story]
     _agree(versions[:1], "log", steps, NOON + DAY, 1, [], {1: versions[1:]})
 
 
 def test_a_checkpoint_that_holds_what_was_set_aside_is_read_again() -> None:
     """An event of one service, replaced by one of another: it is kept with its vendor, whose desks have to be there first."""
-    agreement = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "a", "version": 1, "vendor": "*", "service": "desk"}
-    agreement["objectives"] = [{"name": "o", "kind": "deadline", "start": "opened", "stop": "done", "targets": [{"within": "1h"}]}]
-    steps: list[Step] = []
-    for number, (service, replaced) in enumerate([("desk", None), ("other", None), ("desk", "e1"), ("desk", None)]):
-        event = {"specversion": "1.0", "id": f"e{number}", "source": "/a", "type": "opened", "subject": f"c{number}", "service": service}
-        event |= {"time": format_instant(NOON + number * MINUTE), "vendor": "acme"} | ({"replaces": replaced} if replaced else {})
-        steps.append(("event", NOON + number * MINUTE, json.dumps(event).encode()))
+    others: list[dict[str, Any]] = [{}, {"service": "other"}, {"replaces": "opened c1"}, {}]
+    steps = [_step("opened", f"c{number}", NOON + number * MINUTE, **other) for number, other in enumerate(others)]
     for clock in ("event", "log"):
-        _agree([agreement], clock, steps, NOON + DAY, 3, [0])
+        _agree([PLAIN], clock, steps, NOON + DAY, 3, [0])

@@ -663,10 +663,11 @@ impl Engine {
         let case = self.cases[number as usize].as_ref().expect("it is there");
         let desk = &self.desks[case.desk as usize];
         let lane = &mut self.lanes[desk.lane as usize];
-        if what == Waits::Warning || lane.door.is_blind(about) {
+        let mut clock = case.clocks[usize::from(place)].expect("it waits");
+        let point = if what == Waits::Due { clock.due } else { about }; // when the door had to be open
+        if what == Waits::Warning || lane.door.is_blind(point) {
             return Err(Beyond);
         }
-        let mut clock = case.clocks[usize::from(place)].expect("it waits");
         let terms = terms_of(&self.rules, &self.calendars, &clock);
         if what == Waits::Due && !terms.rules.targets[usize::from(clock.target)].warnings.is_empty() {
             return Err(Beyond);
