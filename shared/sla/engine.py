@@ -68,6 +68,13 @@ class Case(msgspec.Struct, eq=False):
     events: list[Evidence]
     books: list[CaseBook | PlainClock | None]
 
+    def outcomes(self, place: int) -> Mapping[Key, Outcome]:
+        """How what is kept under a promise counts in a ratio over it."""
+        book = self.books[place]
+        if isinstance(book, PlainClock):
+            return plain.outcome(book, self.events)
+        return book.outcomes() if isinstance(book, ClockBook) else {}
+
     def rest(self, aside: Sequence[Evidence]) -> Rest | None:
         """How it rests; None while anything of it is open. `aside`: evidence of it that was superseded."""
         since, final, desk = self.touched_at(aside), -FOREVER, self.desk
@@ -441,7 +448,7 @@ class Engine:
             lane.timers.remind(now.decided_at + clock.rules.agreement.horizon, case)  # it may be near: then the clock is asked at once
         else:
             return plain.warn(clock, promise, case.events, timer, now.log_time)
-        return said + self._tell_watchers(case, place, clock, now) if case.desk.watched[place] else said
+        return said + self._tell_watchers(case, place, now) if case.desk.watched[place] else said
 
     def _now(self, lane: Lane) -> Moment:
         """Log time of a lane as it stands, for what no event's arrival decides."""
@@ -778,7 +785,7 @@ class Engine:
         if self.swift is not None:
             self.swift.stale.update(self._lanes())  # timers may come here that the swift path has to let pass first
         agreement = bundle.agreement
-        said += self._restate(agreement) if restate else self._begin(agreement)
+        said += self._restate(agreement) if restate else self._begin(agreement) + self._hear_of_clocks(agreement)
         return said + (self._move(agreement) if agreement.apply_to == "open" and not restate else [])
 
     def enact(self, activations: Iterable[Enacted]) -> None:
@@ -831,6 +838,20 @@ class Engine:
             for book in list(desk.books.values()):
                 if book.agreement == agreement.name:
                     said += book.begin(now, desk.lane.timers.arm) + self._pass_on(book, desk.lane, now)
+        return said
+
+    def _hear_of_clocks(self, agreement: Agreement) -> list[Statement]:
+        """Ratios that come with a version hear at once how the clocks stand that they count; else it would hang on when those next act."""
+        said: list[Statement] = []
+        for desk in self.desks():
+            now = self._now(desk.lane)
+            for ratio in desk.over_cases:
+                if ratio.agreement != agreement.name or ratio.over is None or ratio.key in desk.books:
+                    continue
+                for place, promise in enumerate(desk.promises):
+                    if (promise.agreement, promise.name) == (agreement.name, ratio.over):
+                        told = ((name, case.outcomes(place)) for name, case in sorted(desk.cases.items()))
+                        said += self._hear(desk, promise.agreement, promise.name, told, now)
         return said
 
     def _named(self, agreement: Agreement) -> Iterator[tuple[tuple[str, str], Promise]]:
@@ -1016,7 +1037,7 @@ class Engine:
             said.append(plain.closed(clock, promise, events, decided_at))
             desk.lane.timers.remind(decided_at + rules.agreement.horizon, case)
         if desk.watched[place] and before is not plain.BREACHED:
-            said += self._tell_watchers(case, place, clock, Moment(decided_at, arrival, self._event_mode))
+            said += self._tell_watchers(case, place, Moment(decided_at, arrival, self._event_mode))
         return said
 
     @staticmethod
@@ -1024,10 +1045,9 @@ class Engine:
         for _, instant in plain.warnings(clock):
             case.desk.lane.timers.remind(instant + clock.rules.grace, case)
 
-    def _tell_watchers(self, case: Case, place: int, clock: PlainClock, now: Moment) -> list[Statement]:
+    def _tell_watchers(self, case: Case, place: int, now: Moment) -> list[Statement]:
         desk, promise = case.desk, case.desk.promises[place]
-        outcomes = plain.outcome(clock, case.events)
-        return self._hear(desk, promise.agreement, promise.name, [(case.events[0].case, outcomes)], now)
+        return self._hear(desk, promise.agreement, promise.name, [(case.events[0].case, case.outcomes(place))], now)
 
     # -- beyond the fast path ------------------------------------------------------------------------------------
 

@@ -268,3 +268,15 @@ def test_a_due_beyond_the_published_holidays_is_provisional() -> None:
     history.at("2026-06-02T02:00:00Z", "done", subject="near", id="3")
     history.at("2027-12-01T02:00:00Z", "done", subject="far", id="4")
     assert {s.case: s.provisional for s in history.statements if s.type == "slawatch.breach.closed"} == {"near": False, "far": True}
+
+
+def test_a_ratio_that_comes_with_a_version_hears_of_the_clocks_there_are() -> None:
+    """At once: it does not hang on when one of them acts again."""
+    share = "  - {name: share, kind: ratio, of: {objective: clock}, target: '>= 50%', window: rolling 1h, on_empty: met}"
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.at("10:00", "done", dated="10:04")
+    history.activate("10:02", "\n".join([TWO, share]))
+    (met,) = history.until("12:00")
+    assert (met.type, met.decided_at) == ("level.met", "10:05:02")
+    assert [history.statements[-1].detail[name] for name in ("good", "total")] == [1, 1]
