@@ -21,7 +21,7 @@ from shared.ports.checkpoints import CheckpointsUnavailable
 from shared.ports.log import Batch, BulkWriter, Entry, GroupReader, LogScanner, LogUnavailable, Record
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
-from shared.sla.statements import counts
+from shared.sla.statements import Said, counts
 from shared.sla.swift import SwiftFailed
 from shared.sla.terms import Bundle
 from shared.wire import controls
@@ -47,13 +47,18 @@ class _Owned:
 
     def __init__(self, state: Partition, restore_until: int, emitted: set[str], quarantined: set[bytes], since: float) -> None:
         self.state, self.restore_until, self.since = state, restore_until, since
-        self.emitted, self.quarantined = emitted, quarantined  # what was said before: ids of verdicts, places of records
+        self.emitted, self.quarantined = emitted, quarantined  # said before and not folded yet: ids of verdicts, places of records
         self.unknown = state.engine.unknown  # conditions, as far as they were counted
         self.sought: int | None = None  # where reading was put back to
 
     @property
     def restoring(self) -> bool:
         return self.state.next_offset < self.restore_until
+
+    @property
+    def is_anew(self) -> bool:
+        """Whether all that it says from here on is said for the first time: what it will say begins where the output stands."""
+        return not self.emitted and not self.quarantined
 
 
 class Pipeline:
@@ -190,8 +195,8 @@ class Pipeline:
             self._keeper.take(self._states(), await self._output())
 
     def _states(self) -> dict[int, Partition]:
-        """The partitions of which checkpoints are taken; what is on its way to the log's end counts too."""
-        return {number: owned.state for number, owned in self._owned.items() if not owned.restoring}
+        """The partitions of which checkpoints can be taken, be they at the log's end or on their way there."""
+        return {number: owned.state for number, owned in self._owned.items() if owned.is_anew}
 
     async def _output(self) -> dict[str, dict[int, int]]:
         """Where output that is said from now on will stand. Raises LogUnavailable."""
@@ -264,8 +269,9 @@ class Pipeline:
             emitted.update(name for record in records if (name := verdict_id(record)) is not None)
 
         def places(records: Iterable[Record]) -> None:
-            quarantined.update(map(place_of, records))
+            quarantined.update(place for place in map(place_of, records) if place.startswith(mine_begin))
 
+        mine_begin = f"{self._topics.events}/{number}/".encode()
         output = await self._scanner.bounds(self._topics.breaches)
         self._same_partitions = len(output) == partitions
         mine = {number: output[number]} if self._same_partitions else output
@@ -322,12 +328,15 @@ class Pipeline:
         """Queue what a slice gave, but for what was said before."""
         partition = owned.state.number if self._same_partitions else None
         for said in output.said:
-            anew = [statement for statement in said if statement.id not in owned.emitted] if owned.emitted else said
+            anew = said if not owned.emitted else _without(owned.emitted, said)
             self._outbox.put(self._topics.breaches, verdict_run(anew, partition))
             for labels, count in counts(anew).items():
                 self._metrics.statements.labels(*labels).inc(count)
         for entry in output.quarantined:
-            if place_of(entry) not in owned.quarantined:
+            place = place_of(entry)
+            if place in owned.quarantined:
+                owned.quarantined.remove(place)
+            else:
                 self._outbox.put(self._topics.quarantine, [entry])
                 reason = next(value.decode() for name, value in reversed(entry.headers) if name == "slw-reason")
                 self._metrics.quarantined.labels(reason).inc()
@@ -393,6 +402,14 @@ class Pipeline:
     def _pulse_age(self, owned: _Owned, now: float) -> float:
         last, broker_time = owned.state.engine.last_pulse, self._ticks.broker_time(owned.state.number, now)
         return 0 if last is None or broker_time is None else max(broker_time - last, 0) / 1000
+
+
+def _without(emitted: set[str], said: Sequence[Said]) -> list[Said]:
+    """What was not said before; what was is met by this, and taken out."""
+    found = [(statement.id, statement) for statement in said]
+    anew = [statement for id_, statement in found if id_ not in emitted]
+    emitted.difference_update(id_ for id_, _ in found)
+    return anew
 
 
 def _spare_the_state(*, loading: bool) -> None:
