@@ -11,11 +11,14 @@ from itertools import chain
 from typing import Any, Protocol
 
 import pytest
+from confluent_kafka import KafkaException
 from msgspec import structs
 
+from shared.adapters.kafka import fast_writer
 from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
 from shared.adapters.kafka.fast_writer import FastWriter
+from shared.adapters.kafka.librdkafka import BulkProducer, is_there
 from shared.adapters.kafka.reader import KafkaGroupReader, KafkaScanner
 from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, WrongTopic, ensure, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
@@ -221,6 +224,33 @@ async def test_appending_in_columns(broker: Broker) -> None:
         ]
     with pytest.raises(RecordTooLarge):
         await bulk.append_all(broker.topic, [run(0, b"small", bytes(1_200_000))])
+
+
+async def test_columns_are_appended_where_librdkafka_is_not_to_be_called(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(broker, Fast):
+        pytest.skip("it never calls it")
+    monkeypatch.setattr(fast_writer, "is_there", lambda: False)
+    await broker.bulk.append_all(broker.topic, [run(1, b"one", b"two")])
+    records: list[Record] = []
+    await broker.scanner.scan(broker.topic, 1, 0, 2, records.extend)
+    assert [(record.key, record.value) for record in records] == [(b"k0", b"one"), (b"k1", b"two")]
+
+
+async def test_a_producer_that_is_closed_meanwhile_does_nothing(kafka: str, unique: str) -> None:
+    if not is_there():
+        pytest.skip("librdkafka is not to be called here")
+    producer = BulkProducer(librdkafka(Settings(), kafka))
+    producer.close()
+    producer.put(unique, run(0, b"one"))
+    producer.poll(0)
+    assert (len(producer), producer.failures) == (0, [])
+
+
+def test_a_setting_that_librdkafka_does_not_know_is_told() -> None:
+    if not is_there():
+        pytest.skip("librdkafka is not to be called here")
+    with pytest.raises(KafkaException, match=r"no\.such\.setting"):
+        BulkProducer({"no.such.setting": 1})
 
 
 async def test_what_the_broker_refuses_is_told_in_bulk_too(kafka: str, unique: str) -> None:

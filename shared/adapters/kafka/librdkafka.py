@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from itertools import accumulate, islice
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -99,7 +100,7 @@ def _conf(library: ctypes.CDLL, config: Mapping[str, Any]) -> int:
 
 
 class BulkProducer:
-    """A producer of runs. Not for two threads at once."""
+    """A producer of runs. One thread may close it while another uses it, which then finds nothing there and does nothing."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """`config`: librdkafka's. Raises KafkaException."""
@@ -115,12 +116,14 @@ class BulkProducer:
         library.rd_kafka_set_log_queue(handle, None)
         self._events = library.rd_kafka_queue_get_main(handle)
         self._topics: dict[str, int] = {}
+        self._using = Lock()
+        self._is_closed = False
         self.failures: list[KafkaError] = []
 
     def __len__(self) -> int:
         """How many entries are neither delivered nor told as failed."""
-        found: int = self._library.rd_kafka_outq_len(self._handle)
-        return found
+        with self._using:
+            return 0 if self._is_closed else cast(int, self._library.rd_kafka_outq_len(self._handle))
 
     def put(self, topic: str, run: Run) -> None:
         """Hand over entries. Those that are refused at once are among the failures."""
@@ -128,9 +131,12 @@ class BulkProducer:
         messages = array("q", bytes(8 * _WORDS * count))  # filled column by column: a tenth of a microsecond an entry
         messages[3::_WORDS], messages[4::_WORDS] = _places(run.values, run.lengths), array("q", run.lengths)
         messages[5::_WORDS], messages[6::_WORDS] = _places(keys, key_lengths), key_lengths
-        partition, place = _UNASSIGNED if run.partition is None else run.partition, self._topic(topic)
-        if self._library.rd_kafka_produce_batch(place, partition, _COPY, messages.buffer_info()[0], count) != count:
-            self.failures += [self._error(ctypes.c_int32(word).value) for word in messages[0::_WORDS] if word & _ERROR_BITS]
+        partition, at = _UNASSIGNED if run.partition is None else run.partition, messages.buffer_info()[0]
+        with self._using:
+            if self._is_closed:
+                return
+            if self._library.rd_kafka_produce_batch(self._topic(topic), partition, _COPY, at, count) != count:
+                self.failures += [self._error(ctypes.c_int32(word).value) for word in messages[0::_WORDS] if word & _ERROR_BITS]
 
     def _error(self, code: int) -> KafkaError:
         return KafkaError(code, None, bool(self._library.rd_kafka_fatal_error(self._handle, None, 0)))
@@ -142,7 +148,12 @@ class BulkProducer:
 
     def poll(self, timeout: float) -> None:
         """Add to `failures` why entries were not delivered, and log what librdkafka has to say. `timeout` in s: how long to wait for it."""
-        while event := self._library.rd_kafka_queue_poll(self._events, round(timeout * 1_000)):
+        with self._using:
+            while not self._is_closed and (event := self._library.rd_kafka_queue_poll(self._events, round(timeout * 1_000))):
+                self._hear(event)
+
+    def _hear(self, event: int) -> None:
+        try:
             kind = self._library.rd_kafka_event_type(event)
             if kind == _FAILED_DELIVERY:
                 while message := self._library.rd_kafka_event_message_next(event):
@@ -151,6 +162,7 @@ class BulkProducer:
                 self._log(event)
             elif kind == _ERROR:
                 _logger.warning("%s", self._library.rd_kafka_event_error_string(event).decode(errors="replace"))
+        finally:
             self._library.rd_kafka_event_destroy(event)
 
     def _log(self, event: int) -> None:
@@ -169,6 +181,8 @@ class BulkProducer:
 
     def close(self) -> None:
         """End it, with its threads: it is of no use from then on."""
+        with self._using:
+            self._is_closed = True
         for topic in self._topics.values():
             self._library.rd_kafka_topic_destroy(topic)
         self._library.rd_kafka_queue_destroy(self._events)
