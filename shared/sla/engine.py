@@ -548,10 +548,12 @@ class Engine:
         if waits is None:
             return count, written, stuck
         said: list[Sequence[Said]] = [written]
+        left = SLICE_STATEMENTS - len(written)
         lane, until = waits
         for some in self._firing(lane, until):
             said.append(some)
-            if sum(map(len, said)) >= SLICE_STATEMENTS:
+            left -= len(some)
+            if left <= 0:
                 return count, joined(said), 0
         return count, joined([*said, self._pass_time(lane, until)]), 0
 

@@ -147,8 +147,10 @@ async def _hand_over(producer: Producer, topic: str, entries: Sequence[Entry], r
                 await asyncio.sleep(POLL_MAX_S)
 
 
-def _size(entry: Entry) -> int:
-    return len(entry.value) + len(entry.key or b"")
+def _sizes(entries: Sequence[Entry]) -> Iterable[int]:
+    if isinstance(entries, Run):
+        return map(add, entries.lengths, map(len, entries.keys))
+    return (len(entry.value) + len(entry.key or b"") for entry in entries)
 
 
 class FastWriter:
@@ -177,15 +179,16 @@ class FastWriter:
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        self._told.ready()  # a new producer asks for its id, half a second if the broker is busy: not when there is something to say
         if is_there():
-            self._bulk.ready()  # a new producer asks for its id, half a second if the broker is busy: not when there is something to say
+            self._bulk.ready()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.gather(self._told.close(), self._bulk.close())
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> Sequence[Appended]:
-        self._check(map(_size, entries))
+        self._check(entries)
         found = _Deliveries()
 
         async def work(producer: Producer) -> KafkaError | None:
@@ -198,6 +201,8 @@ class FastWriter:
 
     async def append_all(self, topic: str, runs: Sequence[Sequence[Entry]]) -> None:
         """Those in columns are handed over in bulk, where that can be."""
+        for run in runs:
+            self._check(run)
         for in_columns, those in groupby(runs, lambda run: isinstance(run, Run) and is_there()):
             if in_columns:
                 await self._append_runs(topic, cast(list[Run], list(those)))
@@ -206,8 +211,6 @@ class FastWriter:
 
     async def _append_runs(self, topic: str, runs: Sequence[Run]) -> None:
         """All are through once the producer holds nothing any more. It takes what it is given: what that may be is bounded here."""
-        for run in runs:
-            self._check(map(add, run.lengths, map(len, run.keys)))
 
         async def work(producer: BulkProducer) -> KafkaError | None:
             def is_empty() -> bool:
@@ -228,10 +231,10 @@ class FastWriter:
 
         await self._bulk.send(topic, work)
 
-    def _check(self, sizes: Iterable[int]) -> None:
+    def _check(self, entries: Sequence[Entry]) -> None:
         """Raises RecordTooLarge."""
         limit = self._max_record_bytes - 1_000
-        if (largest := max(sizes, default=0)) > limit:
+        if (largest := max(_sizes(entries), default=0)) > limit:
             raise RecordTooLarge(f"{largest} bytes; at most {limit}")
 
     async def partitions(self, topic: str) -> int:
