@@ -35,6 +35,9 @@ TUNING: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 4_000_000,
     "fetch.max.bytes": 32_000_000,
     "fetch.wait.max.ms": 250,
+    # confluent-kafka lets one call at a time into a consumer: a commit that waits for a rebalance keeps `consume` out, which would serve
+    # it. They wait for each other until the request times out: after a minute, unless told otherwise
+    "socket.timeout.ms": 6_000,
 }
 
 
@@ -96,6 +99,7 @@ class FastGroupReader:
         self._places: set[Place] = set()
         self._seeks: dict[Place, int] = {}  # asked for, not done: what was read of these places before is void
         self._left: list[Batch] = []  # taken, not asked for yet
+        self._ends: dict[Place, int] = {}  # as the newest fetches told
         self._trouble: KafkaError | None = None
         self._taking: asyncio.Future[_Taken] | None = None
         self._consumer: Consumer | None = None
@@ -180,7 +184,12 @@ class FastGroupReader:
         batch = consumer.consume(limit, 0)
         if not batch and (batch := consumer.consume(1, POLL_S)):
             batch += consumer.consume(limit, 0)
-        return _columns(self._topic, batch)
+        taken = _columns(self._topic, batch)
+        for topic, partition in ((one.topic, one.partition) for one in taken.batches):
+            known = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            if known is not None and known[1] >= 0:
+                self._ends[topic, partition] = known[1]
+        return taken
 
     def _void(self, places: set[Place]) -> None:
         """What was read of these places is not given."""
@@ -221,6 +230,8 @@ class FastGroupReader:
         self._places -= places
         self._seeks = {place: offset for place, offset in self._seeks.items() if place not in places}
         self._void(places)
+        for place in places:
+            self._ends.pop(place, None)
         if self._on_revoked is not None:
             await self._on_revoked(places)
         return {}
@@ -228,9 +239,8 @@ class FastGroupReader:
     # -- questions -------------------------------------------------------------------------------------------------
 
     async def end_offset(self, topic: str, partition: int) -> int:
-        where = TopicPartition(topic, partition)
-        known = self._running.get_watermark_offsets(where, cached=True)  # told with every fetch
-        return known[1] if known is not None and known[1] >= 0 else (await self._bounds(where))[1]
+        known = self._ends.get((topic, partition))  # asking the consumer would wait for the thread's turn to end
+        return (await self._bounds(TopicPartition(topic, partition)))[1] if known is None else known
 
     async def beginning_offset(self, topic: str, partition: int) -> int:
         return (await self._bounds(TopicPartition(topic, partition)))[0]
