@@ -265,13 +265,14 @@ class Pipeline:
     ) -> None:
         """Note what was said of a partition since its checkpoint, by this evaluator or another."""
 
+        events = f"{self._topics.events}/{number}/".encode()
+
         def verdicts(records: Iterable[Record]) -> None:
             emitted.update(name for record in records if (name := verdict_id(record)) is not None)
 
         def places(records: Iterable[Record]) -> None:
-            quarantined.update(place for place in map(place_of, records) if place.startswith(mine_begin))
+            quarantined.update(place for place in map(place_of, records) if place.startswith(events))
 
-        mine_begin = f"{self._topics.events}/{number}/".encode()
         output = await self._scanner.bounds(self._topics.breaches)
         self._same_partitions = len(output) == partitions
         mine = {number: output[number]} if self._same_partitions else output

@@ -185,10 +185,10 @@ class FastGroupReader:
         if not batch and (batch := consumer.consume(1, POLL_S)):
             batch += consumer.consume(limit, 0)
         taken = _columns(self._topic, batch)
-        for topic, partition in ((one.topic, one.partition) for one in taken.batches):
-            known = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+        for one in taken.batches:
+            known = consumer.get_watermark_offsets(TopicPartition(one.topic, one.partition), cached=True)
             if known is not None and known[1] >= 0:
-                self._ends[topic, partition] = known[1]
+                self._ends[one.topic, one.partition] = known[1]
         return taken
 
     def _void(self, places: set[Place]) -> None:
