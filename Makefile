@@ -3,8 +3,8 @@ DEMO ?= 1
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-NATIVE := shared/sla/native
-SWIFT := $(NATIVE)/libswift.so
+NATIVE := shared/sla/native shared/adapters/kafka/native
+LIBRARIES := shared/sla/native/libswift.so shared/adapters/kafka/native/libcolumns.so
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help install dev run test test-slow nightly chaos mutation bench check lint formatting types imports rust native format reference lock lock-kafka clean
@@ -32,15 +32,16 @@ dev: .venv/.dev native  ## likewise, with what tests and checks need
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-native:  ## build the swift path of the engine, where there is cargo (Rust); without it all is the same, but slower
-	@if command -v cargo >/dev/null 2>&1; then $(MAKE) --no-print-directory $(SWIFT); \
-	else echo "no cargo (Rust) on this machine: the engine goes without its swift path, slower and the same"; fi
+native:  ## build what is native (the engine's swift path, columns of records), where there is cargo (Rust); without it all is the same, but slower
+	@if command -v cargo >/dev/null 2>&1; then $(MAKE) --no-print-directory $(LIBRARIES); \
+	else echo "no cargo (Rust) on this machine: it goes without native code, slower and the same"; fi
 
-$(SWIFT): $(wildcard $(NATIVE)/src/*.rs) $(NATIVE)/Cargo.toml $(NATIVE)/Cargo.lock
-	@echo "building the engine's swift path"
-	@{ cargo build --release --locked --offline --quiet --manifest-path $(NATIVE)/Cargo.toml && cp $(NATIVE)/target/release/libswift.* $(NATIVE)/target/ && \
-		mv -f "$$(ls $(NATIVE)/target/libswift.so $(NATIVE)/target/libswift.dylib 2>/dev/null | head -n 1)" $@; } || \
-		{ rm -f $@; echo "it could not be built: the engine goes without it, slower and the same" >&2; }
+.SECONDEXPANSION:
+$(LIBRARIES): %.so: $$(wildcard $$(@D)/src/*.rs) $$(@D)/Cargo.toml $$(@D)/Cargo.lock
+	@echo "building $@"
+	@{ cd $(@D) && cargo build --release --locked --offline --quiet && cp target/release/$(notdir $*).* target/ && \
+		mv -f "$$(ls target/$(notdir $*).so target/$(notdir $*).dylib 2>/dev/null | head -n 1)" $(@F); } || \
+		{ rm -f $@; echo "it could not be built: it goes without, slower and the same" >&2; }
 
 run: install  ## run everything on this machine until Ctrl-C; DEMO=0 leaves the simulated vendors out
 	@exec $(BIN)/slawatch up $(if $(filter 0 no false,$(DEMO)),--no-demo)
@@ -80,13 +81,13 @@ imports: dev
 
 rust:
 	@if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then \
-		cargo fmt --check --manifest-path $(NATIVE)/Cargo.toml && \
-		cargo clippy --quiet --locked --offline --manifest-path $(NATIVE)/Cargo.toml --all-targets -- -D warnings && echo "rust: clean"; \
+		for crate in $(NATIVE); do cargo fmt --check --manifest-path $$crate/Cargo.toml && \
+			cargo clippy --quiet --locked --offline --manifest-path $$crate/Cargo.toml --all-targets -- -D warnings || exit 1; done; echo "rust: clean"; \
 	else echo "rust: not looked at, there is no cargo with clippy and fmt here"; fi
 
 format: dev  ## put the code into form
 	@$(BIN)/ruff check --quiet --fix --select I . ; $(BIN)/ruff format .
-	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --manifest-path $(NATIVE)/Cargo.toml; fi
+	@if cargo fmt --version >/dev/null 2>&1; then for crate in $(NATIVE); do cargo fmt --manifest-path $$crate/Cargo.toml; done; fi
 
 reference: dev  ## write docs/reference and the dashboards anew from the code
 	@$(BIN)/python -m shared.language.schema

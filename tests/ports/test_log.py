@@ -14,11 +14,11 @@ import pytest
 from confluent_kafka import KafkaException
 from msgspec import structs
 
-from shared.adapters.kafka import fast_writer
+from shared.adapters.kafka import bulk_consumer, fast_reader, fast_writer
+from shared.adapters.kafka.bulk_producer import BulkProducer, is_there
 from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
 from shared.adapters.kafka.fast_writer import FastWriter
-from shared.adapters.kafka.librdkafka import BulkProducer, is_there
 from shared.adapters.kafka.reader import KafkaGroupReader, KafkaScanner
 from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, WrongTopic, ensure, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
@@ -100,8 +100,8 @@ async def _made(options: dict[str, Any], topic: str) -> bool:
     return True
 
 
-@pytest.fixture(params=["memory", "kafka", "fast"])
-async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Broker]:
+@pytest.fixture(params=["memory", "kafka", "fast", "fast without native code"])
+async def broker(request: pytest.FixtureRequest, unique: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Broker]:
     if request.param == "memory":
         yield Memory()
         return
@@ -114,6 +114,10 @@ async def broker(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[B
         async with KafkaWriter(options, timeout=5) as writer:
             yield Real(bootstrap, topic, writer)
     else:
+        if request.param != "fast":
+            monkeypatch.setattr(fast_reader, "is_there", lambda: False)
+        elif not bulk_consumer.is_there():
+            pytest.skip("native code is not built here")
         async with FastWriter(librdkafka(Settings(), bootstrap), timeout=5) as fast:
             yield Fast(bootstrap, topic, fast)
 

@@ -1,20 +1,21 @@
 """Reading from Kafka with librdkafka, as fast as this machine goes: the evaluator's way. `reader.py` is every other reader's.
 
-librdkafka fetches and decodes in threads of its own. One more thread takes thousands of records at a time from it and makes columns of
-them, one round ahead of who asks: it waits without the interpreter's lock, and the event loop never waits for it.
+librdkafka fetches and decodes in threads of its own. One more thread takes thousands of records at a time from it, in columns, one round
+ahead of who asks: it waits without the interpreter's lock, and the event loop never waits for it.
 """
 
 import asyncio
 import logging
-from array import array
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from shared.adapters.kafka.bulk_consumer import BulkConsumer, is_there
+from shared.adapters.kafka.consumers import Consumer, Taken
+from shared.adapters.kafka.plain_consumer import PlainConsumer
 from shared.ports.log import Batch, LogUnavailable, RebalanceHandler
 
 Place = tuple[str, int]
@@ -35,42 +36,8 @@ TUNING: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 4_000_000,
     "fetch.max.bytes": 32_000_000,
     "fetch.wait.max.ms": 250,
-    # confluent-kafka lets one call at a time into a consumer: a commit that waits for a rebalance keeps `consume` out, which would serve
-    # it. They wait for each other until the request times out: after a minute, unless told otherwise
-    "socket.timeout.ms": 6_000,
+    "socket.timeout.ms": 6_000,  # a minute, unless told otherwise
 }
-
-
-class _Taken(NamedTuple):
-    """What the thread took: records by partition, and what went wrong beside them."""
-
-    batches: list[Batch]
-    trouble: KafkaError | None
-
-
-def _columns(topic: str, messages: list[Message]) -> _Taken:
-    """A tenth of a microsecond a record counts here: all that is done for each is done by methods of C, mapped."""
-    trouble = None
-    if any(map(Message.error, messages)):
-        trouble = next(error for message in messages if (error := message.error()) is not None)
-        messages = [message for message in messages if message.error() is None]
-    by_partition: dict[int, list[Message]] = {}
-    for partition, run in groupby(messages, Message.partition):  # a partition's come in long runs
-        by_partition.setdefault(partition, []).extend(run)  # type: ignore[arg-type]  # only errors lack it
-    return _Taken([_batch(topic, partition, those) for partition, those in by_partition.items()], trouble)
-
-
-def _batch(topic: str, partition: int, messages: list[Message]) -> Batch:
-    values: list[Any] = list(map(Message.value, messages))
-    if not all(values):
-        values = [value or b"" for value in values]
-    offsets: Iterable[Any] = map(Message.offset, messages)  # only errors lack it
-    keys: list[Any] = list(map(Message.key, messages))
-    stamps = (stamp for _, stamp in map(Message.timestamp, messages))
-    found = any(map(Message.headers, messages))
-    headers: dict[int, Any] = {at: those for at, message in enumerate(messages) if (those := message.headers())} if found else {}
-    ends = array("q", accumulate(map(len, values)))
-    return Batch(topic, partition, array("q", offsets), array("q", stamps), keys, b"".join(values), ends, headers)
 
 
 class FastGroupReader:
@@ -99,9 +66,8 @@ class FastGroupReader:
         self._places: set[Place] = set()
         self._seeks: dict[Place, int] = {}  # asked for, not done: what was read of these places before is void
         self._left: list[Batch] = []  # taken, not asked for yet
-        self._ends: dict[Place, int] = {}  # as the newest fetches told
         self._trouble: KafkaError | None = None
-        self._taking: asyncio.Future[_Taken] | None = None
+        self._taking: asyncio.Future[Taken] | None = None
         self._consumer: Consumer | None = None
 
     async def start(self) -> None:
@@ -109,13 +75,14 @@ class FastGroupReader:
         self._thread, self._questions = (ThreadPoolExecutor(1, f"kafka-{what}") for what in ("reader", "questions"))
         static = {} if self._instance is None else {"group.instance.id": self._instance}
         named = {"group.id": self._group, **({"client.id": self._address} if self._address else {})}
-        consumer = Consumer({**TUNING, **self._options, **static, **named}, logger=logging.getLogger("librdkafka"))
+        kind: Callable[..., Consumer] = BulkConsumer if is_there() else PlainConsumer
+        consumer = kind({**TUNING, **self._options, **static, **named}, self._topic, self._assigned, self._revoked)
         try:
-            await self._loop.run_in_executor(self._thread, lambda: consumer.list_topics(self._topic, self._timeout))
+            await self._loop.run_in_executor(self._thread, consumer.reach, self._timeout)
         except KafkaException as wrong:
             await self._loop.run_in_executor(self._thread, consumer.close)
             raise LogUnavailable(f"group {self._group}: {wrong}") from wrong
-        consumer.subscribe([self._topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        consumer.join()
         self._consumer = consumer
 
     async def stop(self) -> None:
@@ -172,24 +139,16 @@ class FastGroupReader:
         self._take_next(limit)
         return bool(self._left)
 
-    def _take_next(self, limit: int) -> "asyncio.Future[_Taken]":
+    def _take_next(self, limit: int) -> "asyncio.Future[Taken]":
         seeks, self._seeks = self._seeks, {}
         self._taking = self._loop.run_in_executor(self._thread, self._take, self._running, limit, seeks)
         return self._taking
 
-    def _take(self, consumer: Consumer, limit: int, seeks: dict[Place, int]) -> _Taken:
-        """In the thread: what is there, or the first that comes within POLL_S (`consume` would wait for a full batch)."""
-        for (topic, partition), offset in seeks.items():
-            consumer.seek(TopicPartition(topic, partition, offset))
-        batch = consumer.consume(limit, 0)
-        if not batch and (batch := consumer.consume(1, POLL_S)):
-            batch += consumer.consume(limit, 0)
-        taken = _columns(self._topic, batch)
-        for one in taken.batches:
-            known = consumer.get_watermark_offsets(TopicPartition(one.topic, one.partition), cached=True)
-            if known is not None and known[1] >= 0:
-                self._ends[one.topic, one.partition] = known[1]
-        return taken
+    def _take(self, consumer: Consumer, limit: int, seeks: dict[Place, int]) -> Taken:
+        """In the thread."""
+        for (_, partition), offset in seeks.items():
+            consumer.seek(partition, offset)
+        return consumer.take(limit, POLL_S)
 
     def _void(self, places: set[Place]) -> None:
         """What was read of these places is not given."""
@@ -203,15 +162,12 @@ class FastGroupReader:
 
     # -- rebalances, in the thread ---------------------------------------------------------------------------------
 
-    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        begins = self._ask_loop(self._gain, {(p.topic, p.partition) for p in partitions})
-        for partition in partitions:
-            partition.offset = begins.get((partition.topic, partition.partition), OFFSET_INVALID)  # where the group committed
-        consumer.incremental_assign(partitions)
+    def _assigned(self, partitions: set[int]) -> dict[int, int]:
+        begins = self._ask_loop(self._gain, {(self._topic, partition) for partition in partitions})
+        return {partition: offset for (_, partition), offset in begins.items()}
 
-    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._ask_loop(self._lose, {(p.topic, p.partition) for p in partitions})
-        consumer.incremental_unassign(partitions)
+    def _revoked(self, partitions: set[int]) -> None:
+        self._ask_loop(self._lose, {(self._topic, partition) for partition in partitions})
 
     def _ask_loop(self, handler: Callable[[set[Place]], Awaitable[dict[Place, int]]], places: set[Place]) -> dict[Place, int]:
         async def handle() -> dict[Place, int]:
@@ -230,8 +186,6 @@ class FastGroupReader:
         self._places -= places
         self._seeks = {place: offset for place, offset in self._seeks.items() if place not in places}
         self._void(places)
-        for place in places:
-            self._ends.pop(place, None)
         if self._on_revoked is not None:
             await self._on_revoked(places)
         return {}
@@ -239,25 +193,20 @@ class FastGroupReader:
     # -- questions -------------------------------------------------------------------------------------------------
 
     async def end_offset(self, topic: str, partition: int) -> int:
-        known = self._ends.get((topic, partition))  # asking the consumer would wait for the thread's turn to end
-        return (await self._bounds(TopicPartition(topic, partition)))[1] if known is None else known
+        known = self._running.end_seen(partition)
+        return (await self._bounds(partition))[1] if known is None else known
 
     async def beginning_offset(self, topic: str, partition: int) -> int:
-        return (await self._bounds(TopicPartition(topic, partition)))[0]
+        return (await self._bounds(partition))[0]
 
-    async def _bounds(self, where: TopicPartition) -> tuple[int, int]:
+    async def _bounds(self, partition: int) -> tuple[int, int]:
         consumer = self._running
-        found: tuple[int, int] | None = await self._question(lambda: consumer.get_watermark_offsets(where, timeout=self._timeout))
-        if found is None:
-            raise LogUnavailable(f"{where.topic}/{where.partition}: no answer")
+        found: tuple[int, int] = await self._question(lambda: consumer.bounds(partition, self._timeout))
         return found
 
     async def commit(self, offsets: dict[Place, int]) -> None:
-        consumer, places = self._running, [TopicPartition(*place, offset) for place, offset in offsets.items()]
-        answers = await self._question(lambda: consumer.commit(offsets=places, asynchronous=False))
-        for answer in answers:
-            if answer.error is not None:
-                raise LogUnavailable(f"group {self._group}: offsets not committed: {answer.error}")
+        consumer, places = self._running, {partition: offset for (_, partition), offset in offsets.items()}
+        await self._question(lambda: consumer.commit(places, self._timeout))
 
     async def _question(self, ask: Callable[[], Any]) -> Any:
         """Put a question that blocks; one at a time, so that a broker that hangs holds one thread at most."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Self, TypeVar, cast, overload
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from shared.adapters.kafka.librdkafka import BulkProducer, is_there
+from shared.adapters.kafka.bulk_producer import BulkProducer, is_there
 from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge, Run
 
 STOP_S: Final = 2  # at the end nobody waits for an append any more
