@@ -292,11 +292,10 @@ class Cycle:
         self.mode, self.cap_end, self.ahead = "running", None, None
         if self.over or self.choice is None:
             return
-        due, until = self.due_now(), self.choice.until
-        used_up = until is None and self.target is not None and self.used > self.target
-        if used_up or (due is not None and due < self.mark):
+        if self._is_used_up():
+            due = self.due_now()
             # a pause that took no working time has moved nothing: what was promised meanwhile stays promised
-            stays = due is not None and due == until and self.pending_cause is None
+            stays = due is not None and due == self.choice.until and self.pending_cause is None
             self._freeze(due if stays and due is not None else self.mark, self.mark, self.pending_cause or ON_DUE)
 
     def stop(self, event: Evidence, data: Data) -> None:
@@ -393,12 +392,11 @@ class Cycle:
         if self.choice is None:
             return
         if self.mode == "paused" and self.choice.until is None:
-            self.pending_cause = ON_CHANGE if self.target is not None and self.used > self.target else None
+            self.pending_cause = ON_CHANGE if self._is_used_up() else None
             return
-        due = self.due_now()
-        if due is None and self.choice.until is not None and self.choice.until < self.mark:
+        if self.choice.until is not None and self.choice.until < self.mark and self.due_now() is None:
             self.pending_cause = ON_CHANGE  # a promise past already, given while paused: the resume breaks it
-        if (self.choice.until is None and self.target is not None and self.used > self.target) or (due is not None and due < self.mark):
+        if self._is_used_up():
             self._freeze(self.mark, self.mark, ON_CHANGE)
 
     # -- helpers -------------------------------------------------------------------------------------------------
@@ -442,11 +440,19 @@ class Cycle:
         return self.over
 
     def _freeze_if_already_over(self, due: int | None, cause: str) -> None:
-        used_up = self.choice is not None and self.choice.until is None and self.target is not None and self.used > self.target
         if due is not None and due < self.mark:
             self._freeze(due, self.mark, cause)
-        elif used_up:
+        elif self._is_used_up():
             self._freeze(self.mark, self.mark, cause)
+
+    def _is_used_up(self) -> bool:
+        """Whether it is past its promise as things stand, wherever its due may have been put."""
+        if self.choice is None:
+            return False
+        if self.choice.until is None:
+            return self.target is not None and self.used > self.target
+        due = self._due_of_until(self.choice.until)
+        return due is not None and due < self.mark
 
     def _note(self, event: Evidence, what: str, note: str) -> None:
         self.steps.append(Step(event.time, what, event.id, note))

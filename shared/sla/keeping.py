@@ -362,6 +362,8 @@ def _restore_cases(engine: Engine, piece: _Cases) -> None:
         case = desk.cases[name] = Case(desk, name, events, books)
         touched_at = case.touched_at(vendor.aside.get((piece.service, name), ()))
         desk.lane.leaving.put(case, Rest(touched_at, -FOREVER).leaves_at(desk.horizon))  # no earlier than this
+        if not events:  # all was superseded
+            engine.note(desk, name, "", "")
         for event in events:
             event.vendor, event.service = desk.vendor, desk.service
             _post(vendor, event)

@@ -11,7 +11,7 @@ from tests.properties.engine_side import run_engine
 from tests.properties.histories import History, histories
 
 IN_TEST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-NIGHTLY = settings(IN_TEST, max_examples=2_000, derandomize=False)
+NIGHTLY = settings(IN_TEST, max_examples=20_000, derandomize=False)
 
 
 def comparable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

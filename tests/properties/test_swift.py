@@ -368,3 +368,12 @@ def test_a_checkpoint_that_holds_what_was_set_aside_is_read_again() -> None:
     steps = [_step("opened", f"c{number}", NOON + number * MINUTE, **other) for number, other in enumerate(others)]
     for clock in ("event", "log"):
         _agree([PLAIN], clock, steps, NOON + DAY, 3, [0])
+
+
+def test_a_case_that_lost_all_its_evidence_is_the_engines_after_a_checkpoint_too() -> None:
+    """Its only event was replaced by one of another case; what comes then is of the clock that has a retracted breach already."""
+    steps = [_step("opened", "c0", NOON), _step("opened", "c1", NOON + 2 * HOUR, replaces="opened c0")]
+    steps += [_step("noise", "c2", NOON + 2 * HOUR + MINUTE), _step("opened", "c0", NOON + 3 * HOUR, id="again")]
+    for clock in ("event", "log"):
+        for breaks in ([0], [1], [0, 1]):
+            _agree([PLAIN], clock, steps, NOON + DAY, 1, breaks)

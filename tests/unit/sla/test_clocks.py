@@ -245,6 +245,18 @@ def test_a_promise_past_already_given_while_paused_breaks_by_that_change() -> No
     assert [(s.type, s.cause, s.due) for s in history.statements] == [("slawatch.breach.opened", "target_changed", instant("10:40"))]
 
 
+def test_a_promise_past_already_given_while_paused_is_due_at_the_stop_that_ends_the_pause_and_stays_so_when_reopened_at_once() -> None:
+    history = Timeline(agreement(targets=PAUSABLE))
+    told(history, f"10:00 opened {json.dumps(NOON)}; 10:10 paused; 10:30 changed {promised('10:20')}")
+    for number, what in enumerate(["done", "reopened", "paused"]):
+        history.at("10:40", what, sequence=str(number))
+    assert (history.line()["state"], history.line()["due"]) == ("paused", "10:40")
+    told(history, "11:00 until")
+    assert [(s.type, s.cause, s.due) for s in history.statements if "breach" in s.type] == [
+        ("slawatch.breach.opened", "reopened", instant("10:40"))
+    ]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_breaches_once_and_closes_once(name: str, clock: ClockMode) -> None:
     """Evidence in order is never retracted, amended or taken back."""
