@@ -18,7 +18,7 @@ from services.evaluator.metrics import Metrics
 from services.evaluator.outbox import Outbox
 from services.evaluator.ticks import TickPlan, Waiting
 from shared.ports.checkpoints import CheckpointsUnavailable
-from shared.ports.log import Batch, BulkWriter, Entry, GroupReader, LogScanner, LogUnavailable, Record
+from shared.ports.log import Batch, BulkWriter, Entry, HoldingReader, LogScanner, LogUnavailable, Record
 from shared.ports.quarantine import place_of
 from shared.ports.time import TimeSource
 from shared.sla.statements import Said, counts
@@ -93,7 +93,7 @@ class Pipeline:
         self._is_swift = True  # until native code fails
         self._trouble = ""
         self._log = structlog.get_logger()
-        self.reader: GroupReader | None = None
+        self.reader: HoldingReader | None = None
 
     # -- for the group reader, health and the API ----------------------------------------------------------------
 
@@ -183,10 +183,10 @@ class Pipeline:
         self._outbox.abandon()
         await self._keeper.close()
 
-    async def _turn(self, reader: GroupReader) -> None:
+    async def _turn(self, reader: HoldingReader) -> None:
         self._restore_new(reader)
         for batch in await reader.fetch(await self._tick(), FETCH_RECORDS):
-            owned = self._owned.get(batch.partition)  # none: it is being restored, and will be read from where that ends
+            owned = self._owned.get(batch.partition)  # none: it was just assigned, and will be read from where its restoring ends
             if owned is not None and not self._strayed(reader, owned, batch.offsets[0]):
                 await self._fold(owned, batch)
         self._outbox.start()
@@ -205,7 +205,7 @@ class Pipeline:
 
     # -- restoring -----------------------------------------------------------------------------------------------
 
-    def _restore_new(self, reader: GroupReader) -> None:
+    def _restore_new(self, reader: HoldingReader) -> None:
         """Begin to restore partitions that were just assigned, or that another had meanwhile. Raises WouldFoldDifferently."""
         for number in self._keeper.lost & set(self._owned):
             self._drop(number)
@@ -215,9 +215,10 @@ class Pipeline:
                 if not task.cancelled():
                     task.result()
         for number in self._assigned - set(self._owned) - set(self._restoring):
+            reader.hold(self._topics.events, number)
             self._restoring[number] = asyncio.ensure_future(self._restore(reader, number))
 
-    async def _restore(self, reader: GroupReader, number: int) -> None:
+    async def _restore(self, reader: HoldingReader, number: int) -> None:
         """Bring a partition to where it can be folded on. Raises WouldFoldDifferently."""
         since, backoff = self._time.monotonic(), BACKOFF_S
         while True:
@@ -294,7 +295,7 @@ class Pipeline:
                 )
             await self._scanner.scan(topic, partition, max(begin, start), end, on_records)
 
-    def _strayed(self, reader: GroupReader, owned: _Owned, first: int) -> bool:
+    def _strayed(self, reader: HoldingReader, owned: _Owned, first: int) -> bool:
         """Whether records begin beyond what is to be folded: read from there, once. A gap that is still there is the log's own."""
         expected = owned.state.next_offset
         if first <= expected or owned.sought == expected:
@@ -371,7 +372,7 @@ class Pipeline:
                 self._ticks.sent(number, place.offset, believed, tick.aimed, now)
         self._metrics.ticks.inc(len(ticks))
 
-    async def _tell(self, reader: GroupReader) -> None:
+    async def _tell(self, reader: HoldingReader) -> None:
         """Telemetry: gauges, and the group's committed offsets; it also shows whether the broker answers."""
         owned, now = list(self._owned.values()), self._time.monotonic()
         self._metrics.partitions.set(len(owned))

@@ -180,6 +180,11 @@ class GroupReader(Protocol):
         """Remember in the group where to go on, by (topic, partition). Raises LogUnavailable."""
 
 
+class HoldingReader(GroupReader, Protocol):
+    def hold(self, topic: str, partition: int) -> None:
+        """Give nothing of it until `seek` says from where. Of no effect on a partition that is not assigned."""
+
+
 RebalanceHandler = Callable[[set[tuple[str, int]]], Awaitable[None]]
 
 

@@ -47,7 +47,7 @@ class Cycle:
     anchor: int = 0  # where a promised instant was given: the start, or the change
     before: tuple[int, int] = (0, 0)  # used and paused by then
     promise: int | None = None  # of an `until`, moved forward where a change made it over
-    promise_from_resume: bool = False
+    promise_from_resume: bool = False  # it was past when it was given in a pause: due is where that ends
     counted_from: int = -NEVER  # `restart` forgets the time used before
     now: int = field(init=False)
     script: list[tuple[int, str]] = field(default_factory=list)  # pause, resume, stop, reopen (closed time pauses), rerun (it counts)
@@ -134,9 +134,11 @@ class Cycle:
         if self.choice.plain_until:
             assert self.promise is not None
             return self.promise
+        if self.promise_from_resume:
+            return at
         hours, used = self.choice.hours, self.used(at)
         if self.promise is not None and (used - self.before[0], self.paused(at) - self.before[1]) == (hours.worked(self.anchor, at), 0):
-            return at if self.promise_from_resume else self.promise  # nothing has moved it
+            return self.promise  # nothing has moved it
         if used > self.work:
             return at
         due = hours.after(at, self.work - used)

@@ -32,6 +32,7 @@ from shared.ports.log import (
     BulkWriter,
     Entry,
     GroupReader,
+    HoldingReader,
     LogScanner,
     LogUnavailable,
     LogWriter,
@@ -69,6 +70,9 @@ class Memory:
     def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
         return MemoryGroupReader(self._log, [self.topic], group, on_assigned=on_assigned, on_revoked=on_revoked)
 
+    def holding_reader(self, group: str, on_assigned: RebalanceHandler) -> HoldingReader:
+        return MemoryGroupReader(self._log, [self.topic], group, on_assigned=on_assigned)
+
 
 class Real:
     def __init__(self, bootstrap: str, topic: str, writer: LogWriter) -> None:
@@ -90,6 +94,9 @@ class Fast(Real):
 
     def reader(self, group: str, on_assigned: RebalanceHandler | None = None, on_revoked: RebalanceHandler | None = None) -> GroupReader:
         return FastGroupReader(self._fast, self.topic, group, on_assigned=on_assigned, on_revoked=on_revoked)
+
+    def holding_reader(self, group: str, on_assigned: RebalanceHandler) -> HoldingReader:
+        return FastGroupReader(self._fast, self.topic, group, on_assigned=on_assigned)
 
 
 async def _made(options: dict[str, Any], topic: str) -> bool:
@@ -394,6 +401,29 @@ async def test_a_seek_voids_what_was_read_ahead(broker: Broker, unique: str) -> 
     reader.seek(broker.topic, 0, 5)
     reader.seek(broker.topic, 0, 50)
     assert [int(r.value) for r in await take(reader, 50)] == list(range(50, 100))
+    await reader.stop()
+
+
+async def test_a_partition_that_is_held_gives_nothing_until_it_is_said_from_where(broker: Broker, unique: str) -> None:
+    if not isinstance(broker, Memory | Fast):
+        pytest.skip("it cannot hold")
+    await broker.writer.append(broker.topic, [Entry(None, str(n).encode(), (), n % PARTITIONS) for n in range(30)])
+
+    async def assigned(places: set[tuple[str, int]]) -> None:
+        for topic, partition in places - {(broker.topic, 0)}:
+            reader.hold(topic, partition)
+
+    reader = broker.holding_reader(unique, assigned)
+    await reader.start()
+    assert {record.partition for record in await take(reader, 10)} == {0}
+    assert await fetch(reader, 0.3, 100) == []
+    reader.hold(broker.topic, 0)
+    await broker.writer.append(broker.topic, [Entry(None, b"more", (), partition) for partition in range(PARTITIONS)])
+    assert await fetch(reader, 0.3, 100) == []
+    reader.seek(broker.topic, 0, 8)
+    reader.seek(broker.topic, 1, 4)
+    found = [(record.partition, record.offset) for record in await take(reader, 10)]
+    assert sorted(found) == [(0, 8), (0, 9), (0, 10), *((1, offset) for offset in range(4, 11))]
     await reader.stop()
 
 

@@ -196,7 +196,12 @@ class BulkConsumer:
             trouble = KafkaError(taken.error, text, self._client.error(taken.error).fatal())
         return Taken([_batch(self._topic, taken.parts[number]) for number in range(taken.count)], trouble)
 
-    def seek(self, partition: int, offset: int) -> None:
+    def seek(self, partition: int, offset: int | None) -> None:
+        with self._places({partition: OFFSET_INVALID}) as places:
+            if offset is None:
+                self._check(self._library.rd_kafka_pause_partitions(self._handle, places))
+                return
+            self._check(self._library.rd_kafka_resume_partitions(self._handle, places))
         self._check(self._library.rd_kafka_seek(self._client.topic(self._topic), partition, offset, _SEEK_MS))
 
     def _rebalance(self, handle: int, code: int, places: Any, _opaque: int | None) -> None:

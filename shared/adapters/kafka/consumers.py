@@ -33,8 +33,8 @@ class Consumer(Protocol):
     def take(self, limit: int, timeout: float) -> Taken:
         """Up to `limit` records that are there, or else the first that comes in time."""
 
-    def seek(self, partition: int, offset: int) -> None:
-        """Go on there."""
+    def seek(self, partition: int, offset: int | None) -> None:
+        """Go on there; None: nowhere, until it is said."""
 
     def end_seen(self, partition: int) -> int | None:
         """The offset after the last record, as the newest fetch told it, if one did."""

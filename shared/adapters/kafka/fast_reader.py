@@ -41,7 +41,7 @@ TUNING: Final[dict[str, Any]] = {
 
 
 class FastGroupReader:
-    """`shared.ports.log.GroupReader`. Starts from the group's committed offsets, else from the beginning.
+    """`shared.ports.log.HoldingReader`. Starts from the group's committed offsets, else from the beginning.
 
     Partitions move one by one (cooperative, sticky): `on_assigned` gets all that are owned from now on, `on_revoked` those that go.
     Handlers run on the event loop while the thread waits for them; where they seek is where reading begins.
@@ -64,7 +64,8 @@ class FastGroupReader:
         self._options, self._topic, self._group, self._instance, self._timeout = options, topic, group, instance, timeout
         self._address, self._on_assigned, self._on_revoked = address, on_assigned, on_revoked
         self._places: set[Place] = set()
-        self._seeks: dict[Place, int] = {}  # asked for, not done: what was read of these places before is void
+        self._seeks: dict[Place, int | None] = {}  # asked for, not done: what was read of these places before is void
+        self._held: set[Place] = set()
         self._left: list[Batch] = []  # taken, not asked for yet
         self._trouble: KafkaError | None = None
         self._taking: asyncio.Future[Taken] | None = None
@@ -93,7 +94,7 @@ class FastGroupReader:
         await asyncio.wait({closing}, timeout=min(self._timeout, STOP_S))  # a broker that is away notices by itself
         if self._taking is not None and self._taking.done():
             self._taking.exception()
-        self._taking, self._left, self._seeks, self._places = None, [], {}, set()
+        self._taking, self._left, self._seeks, self._held, self._places = None, [], {}, set(), set()
         for pool in (self._thread, self._questions):
             pool.shutdown(wait=False)
 
@@ -135,7 +136,7 @@ class FastGroupReader:
             self._taking = None
             raise LogUnavailable(f"group {self._group}: {wrong}") from wrong
         self._left, self._trouble = taken
-        self._void(set(self._seeks))
+        self._void(set(self._seeks) | self._held)
         self._take_next(limit)
         return bool(self._left)
 
@@ -144,7 +145,7 @@ class FastGroupReader:
         self._taking = self._loop.run_in_executor(self._thread, self._take, self._running, limit, seeks)
         return self._taking
 
-    def _take(self, consumer: Consumer, limit: int, seeks: dict[Place, int]) -> Taken:
+    def _take(self, consumer: Consumer, limit: int, seeks: dict[Place, int | None]) -> Taken:
         """In the thread."""
         for (_, partition), offset in seeks.items():
             consumer.seek(partition, offset)
@@ -158,6 +159,14 @@ class FastGroupReader:
         place = (topic, partition)
         if place in self._places:
             self._seeks[place] = offset
+            self._held.discard(place)
+            self._void({place})
+
+    def hold(self, topic: str, partition: int) -> None:
+        place = (topic, partition)
+        if place in self._places:
+            self._seeks[place] = None
+            self._held.add(place)
             self._void({place})
 
     # -- rebalances, in the thread ---------------------------------------------------------------------------------
@@ -180,11 +189,14 @@ class FastGroupReader:
         self._places |= places
         if self._on_assigned is not None:
             await self._on_assigned(set(self._places))
-        return {place: self._seeks.pop(place) for place in places & set(self._seeks)}
+        begins = {place: offset for place in places if (offset := self._seeks.get(place)) is not None}
+        self._seeks = {place: offset for place, offset in self._seeks.items() if place not in begins}
+        return begins
 
     async def _lose(self, places: set[Place]) -> dict[Place, int]:
         self._places -= places
         self._seeks = {place: offset for place, offset in self._seeks.items() if place not in places}
+        self._held -= places
         self._void(places)
         if self._on_revoked is not None:
             await self._on_revoked(places)

@@ -101,6 +101,8 @@ def library() -> ctypes.CDLL | None:
         # consumers
         ("subscribe", i32, (pointer, PLACES)),
         ("seek", i32, (pointer, i32, i64, i32)),
+        ("pause_partitions", i32, (pointer, PLACES)),
+        ("resume_partitions", i32, (pointer, PLACES)),
         ("incremental_assign", pointer, (pointer, PLACES)),
         ("incremental_unassign", pointer, (pointer, PLACES)),
         ("error_code", i32, (pointer,)),

@@ -56,8 +56,14 @@ class PlainConsumer:
                 self._ends[batch.partition] = known[1]
         return taken
 
-    def seek(self, partition: int, offset: int) -> None:
-        self._consumer.seek(TopicPartition(self._topic, partition, offset))
+    def seek(self, partition: int, offset: int | None) -> None:
+        place = TopicPartition(self._topic, partition)
+        if offset is None:
+            self._consumer.pause([place])
+            return
+        self._consumer.resume([place])
+        place.offset = offset
+        self._consumer.seek(place)
 
     def end_seen(self, partition: int) -> int | None:
         return self._ends.get(partition)  # asking the consumer would wait for the thread

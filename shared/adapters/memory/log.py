@@ -146,7 +146,7 @@ class MemoryWriter:
 
 
 class MemoryGroupReader:
-    """`shared.ports.log.GroupReader`. Starts from the group's committed offsets, else from the beginning."""
+    """`shared.ports.log.HoldingReader`. Starts from the group's committed offsets, else from the beginning."""
 
     def __init__(
         self,
@@ -161,6 +161,7 @@ class MemoryGroupReader:
         self._log, self._group = log, log.group(group)
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
         self._positions: dict[Place, int] = {}
+        self._held: set[Place] = set()
 
     async def start(self) -> None:
         self._log.check()
@@ -172,7 +173,7 @@ class MemoryGroupReader:
 
     async def lose(self) -> None:
         """The group takes everything back, before a rebalance."""
-        lost, self._positions = set(self._positions), {}
+        lost, self._positions, self._held = set(self._positions), {}, set()
         if self._on_revoked is not None:
             await self._on_revoked(lost)
 
@@ -193,6 +194,8 @@ class MemoryGroupReader:
         self._log.check()
         taken: list[Batch] = []
         for place, position in list(self._positions.items()):
+            if place in self._held:
+                continue
             records = self._log.records(*place)[position : position + limit]
             if records:
                 # read places go to the end, so that a full one does not starve the others
@@ -207,6 +210,11 @@ class MemoryGroupReader:
     def seek(self, topic: str, partition: int, offset: int) -> None:
         if (topic, partition) in self._positions:
             self._positions[topic, partition] = offset
+            self._held.discard((topic, partition))
+
+    def hold(self, topic: str, partition: int) -> None:
+        if (topic, partition) in self._positions:
+            self._held.add((topic, partition))
 
     async def end_offset(self, topic: str, partition: int) -> int:
         return len(self._log.records(topic, partition))
