@@ -47,9 +47,16 @@ class View(NamedTuple):
 
 
 class Pause(NamedTuple):
+    """A pause that is over; `end` is where its cap was used up, if that came first."""
+
     start: int
     end: int
     cap: int | None  # at most this much working time of it counts
+    ended: int | None  # by an event; None: only its cap has ended it so far
+
+
+def _by_cap(instant: int) -> Step:
+    return Step(instant, "resume", None, "the longest a pause may count")
 
 
 class Cycle:
@@ -250,8 +257,8 @@ class Cycle:
                 self._freeze(due, max(due, self.started), self.pending_cause or ON_DUE)
         if self.mode == "paused" and self.cap_end is not None and self.cap_end <= instant:
             self.paused += self.calendar.worked(self.mark, self.cap_end)
-            self.pauses.append(Pause(self.pause_start, self.cap_end, self.cap))
-            self.steps.append(Step(self.cap_end, "resume", None, "the longest a pause may count"))
+            self.pauses.append(Pause(self.pause_start, self.cap_end, self.cap, None))
+            self.steps.append(_by_cap(self.cap_end))
             self.mode, self.mark, self.cap_end = "running", self.cap_end, None
         worked = self.calendar.worked(self.mark, instant)
         if self.mode == "running":
@@ -272,8 +279,9 @@ class Cycle:
         if not self.is_open or (self.mode == "paused" and cap is None):
             return
         if self.mode == "paused":
-            self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
+            self.pauses.append(Pause(self.pause_start, self.mark, self.cap, self.mark))
         else:
+            self._end_capped()
             self._freeze_if_reached()
         self.mode, self.pause_start, self.cap, self.ahead = "paused", self.mark, cap, None
         # without a target there is no calendar yet that could count the cap: `_recount` does when there is
@@ -283,12 +291,18 @@ class Cycle:
 
     def resume(self, event: Evidence) -> None:
         if self.mode != "paused":
+            self._end_capped()
             return
         self._end_pause()
         self._note(event, "resume", "")
 
+    def _end_capped(self) -> None:
+        """An event ends a pause that its cap has ended before: on another calendar that may come later (`_recount`)."""
+        if self.pauses and self.pauses[-1].ended is None:
+            self.pauses[-1] = self.pauses[-1]._replace(ended=self.mark)
+
     def _end_pause(self) -> None:
-        self.pauses.append(Pause(self.pause_start, self.mark, self.cap))
+        self.pauses.append(Pause(self.pause_start, self.mark, self.cap, self.mark))
         self.mode, self.cap_end, self.ahead = "running", None, None
         if self.over or self.choice is None:
             return
@@ -305,6 +319,7 @@ class Cycle:
             return
         if self.mode == "paused":
             self._end_pause()
+        self._end_capped()
         self.due = self.due_now()
         self.mode, self.stopped = "stopped", event.time
         self.over = self.is_late
@@ -337,7 +352,7 @@ class Cycle:
             self.used += worked
         else:
             self.paused += worked
-            self.pauses.append(Pause(stopped, now, None))
+            self.pauses.append(Pause(stopped, now, None, now))
         self.mode, self.stopped, self.mark, self.waiting, self.ahead = "running", None, now, False, None
         if not self.over:
             stays = counted or projected == stopped
@@ -415,20 +430,25 @@ class Cycle:
 
     def _recount(self) -> None:
         """Used and paused time as if the present calendar had stood from the start."""
-        worked, self.earlier = self.calendar.worked, ()
-        self.paused, self.pause_base = sum(self._capped(worked(p.start, p.end), p.cap) for p in self.pauses), 0
+        worked, self.earlier, self.pause_base = self.calendar.worked, (), 0
         if self.mode == "paused":
-            self.cap_end = None if self.cap is None else self.calendar.advance(self.pause_start, self.cap)
-            end = self.mark
-            if self.cap_end is not None and self.cap_end <= self.mark:
-                end, self.mode, self.cap_end = self.cap_end, "running", None
-                self.pauses.append(Pause(self.pause_start, end, self.cap))
-            self.paused += worked(self.pause_start, end)
+            self.pauses.append(Pause(self.pause_start, self.mark, self.cap, None))
+        self.mode, self.cap_end, told, self.pauses = "running", None, self.pauses, []
+        self.steps = [step for step in self.steps if step.what != "resume" or step.event is not None]
+        self.paused = 0
+        for pause in told:
+            cap_end = None if pause.cap is None else self.calendar.advance(pause.start, pause.cap)
+            end = self.mark if pause.ended is None else pause.ended
+            if pause.ended is None and (cap_end is None or cap_end > end):
+                self.mode, self.pause_start, self.cap, self.cap_end = "paused", pause.start, pause.cap, cap_end
+            else:
+                if cap_end is not None and cap_end <= end:
+                    end = cap_end
+                    self.steps.append(_by_cap(end))
+                self.pauses.append(pause._replace(end=end))
+            self.paused += worked(pause.start, end)
+        self.steps.sort(key=lambda step: step.instant)
         self.used = worked(self.started, self.mark) - self.paused
-
-    @staticmethod
-    def _capped(worked: int, cap: int | None) -> int:
-        return worked if cap is None else min(worked, cap)
 
     def _freeze(self, due: int, breach_at: int, cause: str) -> None:
         self.over, self.due, self.breach_at, self.cause = True, due, breach_at, cause

@@ -21,6 +21,7 @@ from shared.ports.log import Batch, Headers
 
 LIBRARY: Final = Path(__file__).with_name("native") / "libcolumns.so"
 _SEEK_MS: Final = 5_000
+_LEAVE_POLLS, _LEAVE_POLL_MS = 20, 100  # how long the group is taken leave of: a broker that is away notices by itself
 _HEAD: Final = "<II"  # of a record's headers: its position, how many
 
 
@@ -226,7 +227,12 @@ class BulkConsumer:
             self._library.rd_kafka_error_destroy(error)
 
     def close(self) -> None:
-        self._library.rd_kafka_consumer_close(self._handle)
+        if error := self._library.rd_kafka_consumer_close_queue(self._handle, self._queue):
+            self._library.rd_kafka_error_destroy(error)  # it has failed for good already
+        for _ in range(_LEAVE_POLLS):
+            if self._library.rd_kafka_consumer_closed(self._handle):
+                break
+            self._library.rd_kafka_queue_poll_callback(self._queue, _LEAVE_POLL_MS)
         with self._asking:
             self._is_closed = True
         self._library.rd_kafka_queue_destroy(self._queue)

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 PRODUCER, CONSUMER = 0, 1
 FAILED_DELIVERY, LOG, ERROR = 0x1, 0x4, 0x8  # events
 MESSAGE_BYTES: Final = 512
+_AT_ONCE: Final = 0x8  # a consumer that has not left its group does not wait for that
 _LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)  # of syslog, as Python's logging has them
 
 _logger = logging.getLogger("librdkafka")
@@ -75,7 +76,7 @@ def library() -> ctypes.CDLL | None:
         ("conf_destroy", None, (pointer,)),
         ("new", pointer, (i32, pointer, text, size)),
         ("set_log_queue", i32, (pointer, pointer)),
-        ("destroy", None, (pointer,)),
+        ("destroy_flags", None, (pointer, i32)),
         ("topic_new", pointer, (pointer, text, pointer)),
         ("topic_destroy", None, (pointer,)),
         ("queue_new", pointer, (pointer,)),
@@ -113,7 +114,9 @@ def library() -> ctypes.CDLL | None:
         ("get_watermark_offsets", i32, (pointer, text, i32, offset, offset)),
         ("query_watermark_offsets", i32, (pointer, text, i32, offset, offset, i32)),
         ("commit_queue", i32, (pointer, PLACES, pointer, pointer, pointer)),
-        ("consumer_close", i32, (pointer,)),
+        ("consumer_close_queue", pointer, (pointer, pointer)),
+        ("consumer_closed", i32, (pointer,)),
+        ("queue_poll_callback", i32, (pointer, i32)),
     ):
         function = getattr(found, f"rd_kafka_{name}")
         function.restype, function.argtypes = result, arguments
@@ -192,4 +195,4 @@ class Client:
         for topic in self._topics.values():
             self.library.rd_kafka_topic_destroy(topic)
         self.library.rd_kafka_queue_destroy(self._events)
-        self.library.rd_kafka_destroy(self.handle)
+        self.library.rd_kafka_destroy_flags(self.handle, _AT_ONCE)

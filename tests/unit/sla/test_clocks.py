@@ -257,6 +257,26 @@ def test_a_promise_past_already_given_while_paused_is_due_at_the_stop_that_ends_
     ]
 
 
+@pytest.mark.parametrize(
+    ("story", "wanted"),
+    [
+        ('Tue 08:00 changed {"p": 1}', {"state": "paused", "due": None, "paused_s": 0, "elapsed_s": 3600}),
+        ('Tue 08:00 changed {"p": 1}; Tue 09:20 resumed', {"state": "running", "due": "Tue 12:20", "paused_s": 1200}),
+        ('Tue 09:20 resumed; Tue 10:00 changed {"p": 1}', {"state": "running", "due": "Tue 12:20", "paused_s": 1200}),
+        ('Tue 11:00 resumed; Tue 11:30 changed {"p": 1}', {"state": "running", "due": "Tue 12:30", "paused_s": 1800}),
+        ('Tue 09:10 done; Tue 10:10 reopened; Tue 10:20 changed {"p": 1}', {"state": "running", "due": "Tue 13:10", "paused_s": 4200}),
+    ],
+)
+def test_a_cap_that_was_used_up_on_one_calendar_is_reckoned_anew_on_another(story: str, wanted: dict[str, Any]) -> None:
+    """Half an hour of a pause counts: on the clock of all hours it is over at 18:00, in office hours at 09:30 of the next day."""
+    targets = "[{when: data.p == 1, within: 4h, calendar: office}, {within: 20h}]"
+    pause, change = "{on: paused, at_most: 30m}", "{on: changed, as: retroactive}"
+    history = Timeline(agreement(OFFICE, targets=targets, pause=pause, change=change))
+    told(history, f'16:00 opened {{"p": 2}}; 17:30 paused; {story}')
+    line = history.line()
+    assert {field: line[field] for field in wanted} == wanted
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_breaches_once_and_closes_once(name: str, clock: ClockMode) -> None:
     """Evidence in order is never retracted, amended or taken back."""
