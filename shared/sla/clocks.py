@@ -355,9 +355,9 @@ class Cycle:
             self.pauses.append(Pause(stopped, now, None, now))
         self.mode, self.stopped, self.mark, self.waiting, self.ahead = "running", None, now, False, None
         if not self.over:
-            stays = counted or projected == stopped
             self.due = None
-            self._freeze_if_already_over(projected if stays else self.due_now(), cause)
+            stays = counted or projected in (stopped, self.due_now())
+            self._freeze_if_already_over(projected if stays else None, cause)
         if self.pending_change is not None:
             change, self.pending_change = self.pending_change, None
             self.change(change, data)

@@ -257,6 +257,17 @@ def test_a_promise_past_already_given_while_paused_is_due_at_the_stop_that_ends_
     ]
 
 
+def test_a_promise_that_the_closed_time_moves_into_itself_is_due_at_the_reopen() -> None:
+    """While it is closed there is no due. The office shuts at noon; two hours of the morning are its pause."""
+    office = OFFICE.replace("09:00-17:00", "09:00-12:00")
+    assert office != OFFICE
+    history = Timeline(agreement(office, calendar="office", targets=PAUSABLE))
+    told(history, f"09:00 opened {promised('18:00')}; 12:00 done; Tue 12:30 reopened; Tue 12:40 until")
+    assert [(s.type, s.cause, s.due) for s in history.statements if "breach" in s.type] == [
+        ("slawatch.breach.opened", "reopened", instant("Tue 12:30"))
+    ]
+
+
 @pytest.mark.parametrize(
     ("story", "wanted"),
     [
