@@ -47,7 +47,8 @@ class Cycle:
     anchor: int = 0  # where a promised instant was given: the start, or the change
     before: tuple[int, int] = (0, 0)  # used and paused by then
     promise: int | None = None  # of an `until`, moved forward where a change made it over
-    promise_from_resume: bool = False  # it was past when it was given in a pause: due is where that ends
+    promise_from_resume: bool = False  # it was past when it was given in a pause: due is where that ends, if nothing moves it
+    over_from_resume: bool = False  # and by working time, so that nothing can
     counted_from: int = -NEVER  # `restart` forgets the time used before
     now: int = field(init=False)
     script: list[tuple[int, str]] = field(default_factory=list)  # pause, resume, stop, reopen (closed time pauses), rerun (it counts)
@@ -134,11 +135,11 @@ class Cycle:
         if self.choice.plain_until:
             assert self.promise is not None
             return self.promise
-        if self.promise_from_resume:
+        if self.over_from_resume:
             return at
         hours, used = self.choice.hours, self.used(at)
         if self.promise is not None and (used - self.before[0], self.paused(at) - self.before[1]) == (hours.worked(self.anchor, at), 0):
-            return self.promise  # nothing has moved it
+            return at if self.promise_from_resume else self.promise  # nothing has moved it
         if used > self.work:
             return at
         due = hours.after(at, self.work - used)
@@ -190,7 +191,7 @@ class Cycle:
         if choice and choice.promise is not None and self.work is not None:
             self.work += self.before[0]
         self.promise = choice.promise if choice else None
-        self.promise_from_resume = False
+        self.promise_from_resume = self.over_from_resume = False
 
     def pause(self, at: int) -> None:
         """Pause, if open."""
@@ -226,7 +227,9 @@ class Cycle:
             self._take(choice, at if choice.promise is not None else self.started)
         paused = self.held(at)
         if self.promise is not None and self.promise < at:
+            lost = choice.hours.worked(self.promise, at)
             self.promise, self.promise_from_resume = at, paused
+            self.over_from_resume = paused and lost > self.paused(at) - self.before[1]
         self.reach(at)
 
     def stop(self, at: int) -> None:

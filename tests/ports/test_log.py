@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 import time
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -475,6 +476,26 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
     began = asyncio.get_running_loop().time()
     await reader.stop()
     assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_reader_ends_while_the_broker_hangs(broker: Broker, unique: str, stack: Stack) -> None:
+    """With a commit that nobody answers: the process that it is of can end then, too."""
+    if not isinstance(broker, Fast) or not fast_reader.is_there():
+        pytest.skip("this one waits for the broker")
+    await broker.writer.append(broker.topic, [Entry(None, b"before", (), 0)])
+    reader, others = broker.reader(unique), set(threading.enumerate())
+    await reader.start()
+    await take(reader, 1)
+    os.kill(stack.kafka_pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(LogUnavailable):
+            await reader.commit({(broker.topic, 0): 1})
+        await reader.stop()
+        async with asyncio.timeout(10):
+            while any(thread.name.startswith("kafka-") for thread in set(threading.enumerate()) - others):
+                await asyncio.sleep(0.05)
+    finally:
+        os.kill(stack.kafka_pid, signal.SIGCONT)
 
 
 async def test_a_full_disk_in_memory_is_unavailable_not_too_large() -> None:
