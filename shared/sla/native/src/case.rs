@@ -1,30 +1,36 @@
-//! A case: its evidence, packed one behind the other, and its clocks.
+//! A case: its evidence and its clocks, packed as tightly as it goes.
 //!
-//! blob:  [case's name][event][event] …      event: head of fixed size, id, text?, content type?, content?
+//! case:   desk, name, count, first time, last time, touched, places, length of its events; event, …; clock, …
+//! event:  flags, type, (source, activations, content type)?, time, arrival, id, text?, content?
+//!
+//! Instants are steps from one that stands before; ids and contents are kept by `patterns.rs`.
 
-use crate::clock::{Clock, State, NEVER};
+use std::borrow::Borrow;
+
+use crate::clock::{Clock, Span, NEVER};
 use crate::event::Event;
-use crate::instant::Ms;
+use crate::instant::{Ms, FOREVER};
 use crate::packing::{Pack, Unpack};
+use crate::patterns::{Patterns, IN_CONTENT, IN_ID};
 
 pub const EVENTS_MAX: usize = 32; // as many as `Clock::noted` has bits
 const SAME_CONTENT: u8 = 1; // as that of the event before
 const HAS_TEXT: u8 = 2;
-const HAS_TYPE: u8 = 4;
+const SAME_SETTING: u8 = 4; // source, activations and content type are those of the event before
 const ROLE_SHIFT: u8 = 4;
 
-pub struct Case {
+pub struct Case<'a> {
     pub desk: u32,
-    name: u16, // its length
+    pub name: &'a [u8],
     pub count: u8,
-    blob: Vec<u8>,
-    pub clocks: Box<[Option<Clock>]>, // one for each promise of its desk; none: not begun
-    pub last_time: Ms,                // of its last event
-    pub touched: Ms,                  // log time when that came
-    last_content: (u32, u32),         // where that event's content stands
+    pub span: Span,
+    places: u8, // one for each promise of its desk
+    events: &'a [u8],
+    clocks: &'a [u8],
 }
 
 /// An event of a case.
+#[derive(Clone, Copy)]
 pub struct Packed<'a> {
     pub kind: u32,
     pub source: u32,
@@ -38,133 +44,179 @@ pub struct Packed<'a> {
     pub content: &'a [u8],
 }
 
-impl Case {
-    pub fn new(desk: u32, name: &[u8], places: usize) -> Case {
-        Case {
-            desk,
-            name: name.len() as u16,
-            count: 0,
-            blob: name.to_vec(),
-            clocks: vec![None; places].into_boxed_slice(),
-            last_time: NEVER,
-            touched: NEVER,
-            last_content: (0, 0),
+/// One of those that a case has: id and content as `Patterns` keeps them.
+pub struct Kept<'a>(pub Packed<'a>);
+
+impl Packed<'_> {
+    /// Append it as the next event of a case.
+    pub fn put(&self, out: &mut Vec<u8>, case: &Case, patterns: &mut Patterns) {
+        let before = case.events(patterns).last();
+        let at = out.len();
+        let mut flags = self.role << ROLE_SHIFT;
+        let mut pack = Pack(out);
+        pack.u8(0);
+        pack.number(u64::from(self.kind));
+        let setting = |event: &Packed| (event.source, event.known, event.content_type);
+        if before.as_ref().is_some_and(|Kept(before)| setting(before) == setting(self)) {
+            flags |= SAME_SETTING;
+        } else {
+            pack.number(u64::from(self.source));
+            pack.number(u64::from(self.known));
+            pack.number(u64::from(self.content_type));
         }
-    }
-
-    pub fn name(&self) -> &[u8] {
-        &self.blob[..usize::from(self.name)]
-    }
-
-    fn content(&self) -> &[u8] {
-        &self.blob[self.last_content.0 as usize..(self.last_content.0 + self.last_content.1) as usize]
-    }
-
-    /// Something of all that folding its next event will look at.
-    pub fn touch(&self) -> u32 {
-        self.blob.get(self.last_content.0 as usize).map_or(0, |&byte| u32::from(byte))
-            + self.clocks.first().map_or(0, |clock| u32::from(clock.is_some()))
-    }
-
-    pub fn push(&mut self, event: &Packed) {
-        let same = self.count > 0 && !event.content.is_empty() && event.content == self.content();
-        let bytes = 33 + event.id.len() + event.text.len() + if same { 0 } else { event.content.len() };
-        self.blob.reserve_exact(bytes + if event.text.is_empty() { 0 } else { 2 } + if event.content_type == 0 { 0 } else { 4 });
-        let mut out = Pack(&mut self.blob);
-        let text = if event.text.is_empty() { 0 } else { HAS_TEXT };
-        let kind = if event.content_type == 0 { 0 } else { HAS_TYPE };
-        out.u8((u8::from(same) * SAME_CONTENT) | text | kind | (event.role << ROLE_SHIFT));
-        out.u16(event.kind as u16);
-        out.u32(event.source);
-        out.u16(event.known as u16);
-        out.i64(event.time);
-        out.i64(event.arrival);
-        out.short(event.id);
-        if text != 0 {
-            out.short(event.text);
+        pack.step(before.as_ref().map_or(case.span.first, |Kept(before)| before.time), self.time);
+        pack.step(self.time, self.arrival);
+        let hint = u64::from(self.source) << 32 | u64::from(self.kind) << 16;
+        patterns.put(pack.0, self.id, case.name, IN_ID, hint);
+        if !self.text.is_empty() {
+            flags |= HAS_TEXT;
+            pack.text(self.text);
         }
-        if kind != 0 {
-            out.u32(event.content_type);
+        match before {
+            Some(Kept(before)) if patterns.is(before.content, case.name, self.content) => flags |= SAME_CONTENT,
+            _ => {
+                let end = self.content.rchunks(8).next().map_or(0, |end| end.iter().fold(1, |sum, &byte| sum << 8 | u64::from(byte)));
+                patterns.put(out, self.content, case.name, IN_CONTENT, hint ^ end.wrapping_mul(31) ^ self.content.len() as u64);
+            }
         }
-        if !same {
-            out.long(event.content);
-            let length = event.content.len();
-            self.last_content = ((self.blob.len() - length) as u32, length as u32);
-        }
-        self.count += 1;
-        self.last_time = event.time;
-        self.touched = event.arrival;
+        out[at] = flags;
+    }
+}
+
+impl<'a> Kept<'a> {
+    fn read(from: &mut Unpack<'a>, before: Option<&Packed<'a>>, first: Ms, patterns: &Patterns) -> Kept<'a> {
+        let flags = from.u8();
+        let kind = from.number() as u32;
+        let (source, known, content_type) = match before {
+            Some(before) if flags & SAME_SETTING != 0 => (before.source, before.known, before.content_type),
+            _ => (from.number() as u32, from.number() as u32, from.number() as u32),
+        };
+        let time = from.step(before.map_or(first, |before| before.time));
+        let arrival = from.step(time);
+        let id = patterns.take(from);
+        let text = if flags & HAS_TEXT != 0 { from.text() } else { b"" };
+        let content = match before {
+            Some(before) if flags & SAME_CONTENT != 0 => before.content,
+            _ => patterns.take(from),
+        };
+        Kept(Packed { kind, source, known, time, arrival, role: flags >> ROLE_SHIFT, id, text, content_type, content })
+    }
+}
+
+impl<'a> Case<'a> {
+    /// A case whose first event is to come, at `time`.
+    pub fn new(desk: u32, name: &'a [u8], time: Ms) -> Case<'a> {
+        let span = Span { first: time, last: NEVER, touched: NEVER };
+        Case { desk, name, count: 0, span, places: 0, events: b"", clocks: b"" }
     }
 
-    /// What `go_back` needs.
-    pub fn state(&self) -> (usize, u8, Ms, Ms, (u32, u32)) {
-        (self.blob.len(), self.count, self.last_time, self.touched, self.last_content)
+    pub fn read(bytes: &'a [u8]) -> Case<'a> {
+        let mut from = Unpack(bytes);
+        let (desk, name, count) = (from.number() as u32, from.text(), from.u8());
+        let first = from.step(0);
+        let last = from.step(first);
+        let touched = from.step(last);
+        let (places, events) = (from.u8(), from.text());
+        Case { desk, name, count, span: Span { first, last, touched }, places, events, clocks: from.0 }
     }
 
-    /// Take the last events out again.
-    pub fn go_back(&mut self, to: (usize, u8, Ms, Ms, (u32, u32))) {
-        self.blob.truncate(to.0);
-        (_, self.count, self.last_time, self.touched, self.last_content) = to;
+    /// Whether what is kept is the case of this name at a desk.
+    pub fn is(bytes: &[u8], desk: u32, name: &[u8]) -> bool {
+        let mut from = Unpack(bytes);
+        from.number() == u64::from(desk) && from.text() == name
+    }
+
+    /// Append it with such clocks; `event`, which is `packed`, is one more of its events.
+    pub fn put(&self, out: &mut Vec<u8>, clocks: &[Option<Clock>], event: Option<&Packed>, packed: &[u8]) {
+        let mut span = self.span;
+        if let Some(event) = event {
+            (span.last, span.touched) = (event.time, event.arrival);
+        }
+        let mut pack = Pack(out);
+        pack.number(u64::from(self.desk));
+        pack.text(self.name);
+        pack.u8(self.count + u8::from(event.is_some()));
+        pack.step(0, span.first);
+        pack.step(span.first, span.last);
+        pack.step(span.last, span.touched);
+        pack.u8(clocks.len() as u8);
+        pack.number((self.events.len() + packed.len()) as u64);
+        pack.0.extend_from_slice(self.events);
+        pack.0.extend_from_slice(packed);
+        clocks.iter().for_each(|clock| Clock::put(clock.as_ref(), &mut pack, &span));
+    }
+
+    /// Its clocks, one for each promise of its desk; none: not begun.
+    pub fn clocks(&self) -> impl Iterator<Item = Option<Clock>> + 'a {
+        let (mut from, span) = (Unpack(self.clocks), self.span);
+        (0..self.places).map(move |_| Clock::take(&mut from, &span))
+    }
+
+    pub fn clock(&self, place: u8) -> Option<Clock> {
+        self.clocks().nth(usize::from(place)).flatten()
     }
 
     /// Its events, in order.
-    pub fn events(&self) -> impl Iterator<Item = Packed<'_>> {
-        let mut from = Unpack(&self.blob[usize::from(self.name)..]);
-        let mut content: &[u8] = b"";
+    pub fn events<'p>(&self, patterns: &'p Patterns) -> impl Iterator<Item = Kept<'a>> + 'p
+    where
+        'a: 'p,
+    {
+        let (mut from, first) = (Unpack(self.events), self.span.first);
+        let mut before: Option<Packed<'a>> = None;
         (0..self.count).map(move |_| {
-            let flags = from.u8();
-            let mut event = Packed {
-                kind: u32::from(from.u16()),
-                source: from.u32(),
-                known: u32::from(from.u16()),
-                time: from.i64(),
-                arrival: from.i64(),
-                role: flags >> ROLE_SHIFT,
-                id: from.short(),
-                text: if flags & HAS_TEXT != 0 { from.short() } else { b"" },
-                content_type: if flags & HAS_TYPE != 0 { from.u32() } else { 0 },
-                content: b"",
-            };
-            if flags & SAME_CONTENT == 0 {
-                content = from.long();
-            }
-            event.content = content;
-            event
+            let Kept(event) = Kept::read(&mut from, before.as_ref(), first, patterns);
+            before = Some(event);
+            Kept(event)
         })
     }
 
-    /// How it rests: (since, final); None while a clock is open.
-    pub fn rest(&self) -> Option<(Ms, Ms)> {
-        let mut found = (self.touched, -crate::instant::FOREVER);
-        for clock in self.clocks.iter().flatten() {
-            let (since, last) = clock.rest()?;
-            found = (found.0.max(since), found.1.max(last));
+    /// It is here no more, nor are its texts.
+    pub fn release(&self, patterns: &mut Patterns) {
+        let mut from = Unpack(self.events);
+        let mut before: Option<Packed> = None;
+        for _ in 0..self.count {
+            let is_same = from.0[0] & SAME_CONTENT != 0;
+            let Kept(event) = Kept::read(&mut from, before.as_ref(), self.span.first, patterns);
+            patterns.release(event.id);
+            if !is_same {
+                patterns.release(event.content);
+            }
+            before = Some(event);
         }
-        Some(found)
+    }
+
+    /// Whether an event is one of its own: `source` as a number.
+    pub fn holds(&self, source: u32, id: &[u8], patterns: &Patterns) -> bool {
+        self.events(patterns).any(|Kept(own)| own.source == source && patterns.is(own.id, self.name, id))
     }
 
     /// Whether an event says the same as one of its own: `source` and `content_type` as numbers.
-    pub fn says(&self, event: &Event, kind: u32, source: u32, content_type: u32) -> bool {
-        self.events().any(|own| {
+    pub fn says(&self, event: &Event, kind: u32, source: u32, content_type: u32, patterns: &Patterns) -> bool {
+        self.events(patterns).any(|Kept(own)| {
             own.source == source
-                && own.id == event.id
                 && own.kind == kind
                 && own.time == event.time
                 && own.text == event.text
                 && own.role == event.role
                 && own.content_type == content_type
-                && own.content == event.content
+                && patterns.is(own.id, self.name, event.id)
+                && patterns.is(own.content, self.name, event.content)
         })
     }
 
     /// Everything of it, for a checkpoint or for Python. `unpack` reads it.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    pub fn pack(&self, patterns: &Patterns, out: &mut Vec<u8>) {
+        let (mut id, mut content) = (Vec::new(), Vec::new());
         let mut out = Pack(out);
         out.u32(self.desk);
-        out.short(self.name());
+        out.short(self.name);
         out.u8(self.count);
-        out.i64(self.touched);
-        for event in self.events() {
+        out.i64(self.span.touched);
+        for Kept(event) in self.events(patterns) {
+            id.clear();
+            content.clear();
+            patterns.write(event.id, self.name, &mut id);
+            patterns.write(event.content, self.name, &mut content);
             out.u8(event.role);
             out.u32(event.kind);
             out.u32(event.source);
@@ -172,67 +224,55 @@ impl Case {
             out.i64(event.time);
             out.i64(event.arrival);
             out.u32(event.content_type);
-            out.short(event.id);
+            out.short(&id);
             out.short(event.text);
-            out.long(event.content);
+            out.long(&content);
         }
-        out.u8(self.clocks.len() as u8);
-        for clock in &self.clocks {
-            out.u8(clock.map_or(u8::MAX, |clock| clock.state as u8));
-            if let Some(clock) = clock {
-                for instant in [
-                    clock.started,
-                    clock.mark,
-                    clock.due,
-                    clock.armed_for,
-                    clock.used,
-                    clock.paused,
-                    clock.stopped,
-                    clock.decided_at,
-                    clock.last,
-                    clock.within,
-                ] {
-                    out.i64(instant);
-                }
-                out.u32(clock.noted);
-                out.u16(clock.rules);
-                out.u8(clock.target);
-            }
-        }
+        out.u8(self.places);
+        self.clocks().for_each(|clock| Clock::pack(clock.as_ref(), &mut out));
     }
 
-    /// What `pack` wrote, with other numbers for names, desks and rules, where such are given.
-    pub fn unpack(from: &mut Unpack, numbers: &Numbers) -> Case {
-        let desk = numbers.desk(from.u32());
-        let name = from.short();
-        let mut case = Case::new(desk, name, 0);
+    /// Append what `pack` wrote as it is kept, with other numbers for names, desks and rules, where such are given.
+    pub fn unpack(from: &mut Unpack<'a>, numbers: &Numbers, patterns: &mut Patterns, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+        let mut case = Case::new(numbers.desk(from.u32()), from.short(), NEVER);
         let count = from.u8();
         let touched = from.i64();
-        for _ in 0..count {
+        let mut events = Vec::new();
+        for place in 0..count {
             let role = from.u8();
             let (kind, source, known) = (numbers.name(from.u32()), numbers.name(from.u32()), from.u32());
             let (time, arrival) = (from.i64(), from.i64());
             let content_type = from.u32();
             let content_type = if content_type == 0 { 0 } else { numbers.name(content_type - 1) + 1 };
             let (id, text, content) = (from.short(), from.short(), from.long());
-            case.push(&Packed { kind, source, known, time, arrival, role, id, text, content_type, content });
+            if place == 0 {
+                case.span.first = time;
+            }
+            let event = Packed { kind, source, known, time, arrival, role, id, text, content_type, content };
+            scratch.clear();
+            event.put(scratch, &Case { count: place, events: &events, ..case }, patterns);
+            events.extend_from_slice(scratch);
+            case.span.last = time;
         }
-        case.touched = touched;
-        case.clocks = (0..from.u8())
-            .map(|_| {
-                let state = from.u8();
-                (state != u8::MAX).then(|| {
-                    let mut instants = [0; 10];
-                    instants.iter_mut().for_each(|instant| *instant = from.i64());
-                    let [started, mark, due, armed_for, used, paused, stopped, decided_at, last, within] = instants;
-                    let (noted, rules, target) = (from.u32(), from.u16(), from.u8());
-                    let (rules, state) = (numbers.rules(u32::from(rules)) as u16, State::of(state));
-                    Clock { started, mark, due, armed_for, within, used, paused, stopped, decided_at, last, noted, rules, target, state }
-                })
-            })
-            .collect();
-        case
+        let clocks: Vec<_> = (0..from.u8()).map(|_| Clock::unpack(from, numbers)).collect();
+        case.span.touched = touched;
+        Case { count, events: &events, ..case }.put(out, &clocks, None, b"");
     }
+}
+
+/// A case as it is told of: with the event that is just coming to it, if one is.
+pub struct Story<'a> {
+    pub case: &'a Case<'a>,
+    pub coming: Option<&'a Packed<'a>>,
+    pub patterns: &'a Patterns,
+}
+
+/// How a case rests: (since, final); None while a clock is open.
+pub fn rest<C: Borrow<Option<Clock>>>(touched: Ms, clocks: impl IntoIterator<Item = C>) -> Option<(Ms, Ms)> {
+    clocks.into_iter().try_fold((touched, -FOREVER), |found, clock| match clock.borrow() {
+        Some(clock) => clock.rest().map(|(since, last)| (found.0.max(since), found.1.max(last))),
+        None => Some(found),
+    })
 }
 
 /// Which numbers here stand for those in what was packed elsewhere; empty: the same.
@@ -260,7 +300,7 @@ impl Numbers {
         Self::of(&self.desks, number)
     }
 
-    fn rules(&self, number: u32) -> u32 {
+    pub fn rules(&self, number: u32) -> u32 {
         Self::of(&self.rules, number)
     }
 }

@@ -3,7 +3,9 @@
 //! Whatever a plain clock cannot tell is `Beyond`: its case then goes up to Python, where the general fold goes on.
 
 use crate::calendar::Calendar;
+use crate::case::Numbers;
 use crate::instant::{Ms, FOREVER};
+use crate::packing::{Pack, Unpack};
 use crate::rules::Rules;
 
 pub struct Beyond;
@@ -68,6 +70,33 @@ pub struct Clock {
     pub rules: u16,
     pub target: u8,
     pub state: State,
+}
+
+const STATE_BITS: u32 = 3;
+const NONE: u8 = 7; // in place of a state: there is no clock
+const NOTHING: Clock = Clock {
+    started: 0,
+    mark: 0,
+    due: 0,
+    armed_for: 0,
+    within: 0,
+    used: 0,
+    paused: 0,
+    stopped: 0,
+    decided_at: 0,
+    last: 0,
+    noted: 0,
+    rules: 0,
+    target: 0,
+    state: State::Running,
+};
+
+/// Between which events a case stands, and the log time when the last one came.
+#[derive(Clone, Copy)]
+pub struct Span {
+    pub first: Ms,
+    pub last: Ms,
+    pub touched: Ms,
 }
 
 /// What a clock waits for.
@@ -233,6 +262,123 @@ impl Clock {
             State::Met => Some((-FOREVER, -FOREVER)),
             State::Closed => Some((self.decided_at, if self.last == NEVER { FOREVER } else { self.last })),
             _ => None,
+        }
+    }
+
+    /// Give each instant with what it mostly is, seen from those before it.
+    fn guess(&mut self, span: &Span, mut each: impl FnMut(&mut Ms, Ms)) {
+        each(&mut self.started, span.first);
+        each(&mut self.mark, span.last);
+        each(&mut self.within, 0);
+        each(&mut self.paused, 0);
+        let worked = self.mark.wrapping_sub(self.started).wrapping_sub(self.paused);
+        each(&mut self.used, worked);
+        let due = self.started.wrapping_add(self.within).wrapping_add(self.paused);
+        each(&mut self.due, if self.state == State::Paused { NEVER } else { due });
+        each(&mut self.armed_for, if self.due == NEVER { due } else { self.due });
+        each(&mut self.stopped, if matches!(self.state, State::Met | State::Closed) { self.mark } else { NEVER });
+        each(&mut self.decided_at, if matches!(self.state, State::Running | State::Paused) { 0 } else { span.touched });
+        each(&mut self.last, NEVER);
+    }
+
+    /// Append one as a case keeps it: its state, and which instants are other than guessed, as bits; then those.
+    pub fn put(clock: Option<&Clock>, out: &mut Pack, span: &Span) {
+        let Some(mut clock) = clock.copied() else { return out.u8(NONE) };
+        let at = out.0.len();
+        out.u16(0);
+        let (mut bits, mut bit) = (clock.state as u16, 1 << STATE_BITS);
+        clock.guess(span, |instant, guess| {
+            if *instant != guess {
+                bits |= bit;
+                out.step(guess, *instant);
+            }
+            bit <<= 1;
+        });
+        out.0[at..at + 2].copy_from_slice(&bits.to_le_bytes());
+        out.number(u64::from(clock.noted));
+        out.number(u64::from(clock.rules));
+        out.u8(clock.target);
+    }
+
+    /// What `put` appended.
+    pub fn take(from: &mut Unpack, span: &Span) -> Option<Clock> {
+        let low = from.u8();
+        if low == NONE {
+            return None;
+        }
+        let bits = u16::from_le_bytes([low, from.u8()]);
+        let mut bit = 1 << STATE_BITS;
+        let mut clock = Clock { state: State::of(low & ((1 << STATE_BITS) - 1)), ..NOTHING };
+        clock.guess(span, |instant, guess| {
+            *instant = if bits & bit != 0 { from.step(guess) } else { guess };
+            bit <<= 1;
+        });
+        clock.noted = from.number() as u32;
+        clock.rules = from.number() as u16;
+        clock.target = from.u8();
+        Some(clock)
+    }
+
+    /// Its instants in the order in which they are packed for a checkpoint or for Python.
+    fn instants(&mut self) -> [&mut Ms; 10] {
+        let Clock { started, mark, due, armed_for, used, paused, stopped, decided_at, last, within, .. } = self;
+        [started, mark, due, armed_for, used, paused, stopped, decided_at, last, within]
+    }
+
+    pub fn pack(clock: Option<&Clock>, out: &mut Pack) {
+        out.u8(clock.map_or(u8::MAX, |clock| clock.state as u8));
+        if let Some(mut clock) = clock.copied() {
+            clock.instants().into_iter().for_each(|instant| out.i64(*instant));
+            out.u32(clock.noted);
+            out.u16(clock.rules);
+            out.u8(clock.target);
+        }
+    }
+
+    /// What `pack` wrote.
+    pub fn unpack(from: &mut Unpack, numbers: &Numbers) -> Option<Clock> {
+        let state = from.u8();
+        (state != u8::MAX).then(|| {
+            let mut clock = Clock { state: State::of(state), ..NOTHING };
+            clock.instants().into_iter().for_each(|instant| *instant = from.i64());
+            clock.noted = from.u32();
+            clock.rules = numbers.rules(u32::from(from.u16())) as u16;
+            clock.target = from.u8();
+            clock
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::hash;
+
+    #[test]
+    fn clocks_are_kept_as_they_are() {
+        let some = [0, 1, NEVER, FOREVER, -FOREVER, Ms::MAX, 900_000, 1_772_323_200_000, 1_772_323_201_000, 1_772_324_100_000];
+        for round in 0..50_000u64 {
+            let mut drawn = hash(round, b"");
+            let mut draw = || {
+                drawn = hash(drawn, b"next");
+                some[drawn as usize % some.len()]
+            };
+            let span = Span { first: draw(), last: draw(), touched: draw() };
+            let mut clock = Clock { state: State::of((round % 5) as u8), noted: round as u32 * 7_919, rules: 300, target: 3, ..NOTHING };
+            clock.instants().into_iter().for_each(|instant| *instant = draw());
+            let (mut kept, mut packed, mut again) = (Vec::new(), Vec::new(), Vec::new());
+            Clock::put(Some(&clock), &mut Pack(&mut kept), &span);
+            Clock::put(None, &mut Pack(&mut kept), &span);
+            let mut from = Unpack(&kept);
+            let found = Clock::take(&mut from, &span);
+            assert!(Clock::take(&mut from, &span).is_none() && from.is_empty());
+            Clock::pack(Some(&clock), &mut Pack(&mut packed));
+            Clock::pack(found.as_ref(), &mut Pack(&mut again));
+            assert_eq!(packed, again);
+            let read = Clock::unpack(&mut Unpack(&packed), &Numbers::default());
+            again.clear();
+            Clock::pack(read.as_ref(), &mut Pack(&mut again));
+            assert_eq!(packed, again);
         }
     }
 }

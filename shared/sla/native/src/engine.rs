@@ -2,21 +2,24 @@
 //!
 //! Everything else is Python's. A case is here or there, never in both: what is beyond this goes up, whole, and stays there.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::blake2b;
 use crate::calendar::Calendar;
-use crate::case::{Case, Numbers, Packed, EVENTS_MAX};
+use crate::case::{rest, Case, Kept, Numbers, Packed, Story, EVENTS_MAX};
+use crate::cases::Cases;
 use crate::clock::{Act, Beyond, Clock, Plain, State, Terms, Waits, NEVER};
 use crate::event::{self, Event, Member};
 use crate::forms::{self, Kind, Said};
 use crate::instant::{Ms, FOREVER, HOUR};
 use crate::names::{hash, ByHash, Hashes, Names};
-use crate::packing::{Pack, Unpack};
+use crate::packing::{push, Pack, Unpack};
+use crate::patterns::Patterns;
 use crate::rules::{Choice, Desk, Rules};
+use crate::table::Table;
 use crate::timers::{Timer, Timers};
 
-const PYTHONS: u32 = u32::MAX; // in place of a case: Python has it
 const OUT_MAX: usize = 1 << 20; // bytes said before Python gets its turn
 const AHEAD: usize = 16; // records that are read before the first of them is folded
 const FIRED_MAX: usize = 500; // likewise, timers
@@ -68,11 +71,27 @@ pub struct Output {
 /// A record that is to be folded soon: its event, unless that is for Python, and where to look for what it is about.
 #[derive(Default)]
 struct Next<'a> {
-    event: Option<Event<'a>>,
+    event: Event<'a>,
+    is_pythons: bool,  // instead of the event
     desk: Option<u32>, // none: it is not known as yet
     of_event: u64,
     of_case: u64,
     arrival: Ms,
+}
+
+/// The case that an event is put into.
+struct To<'a> {
+    found: Option<u32>, // none: it is new
+    desk: u32,
+    name: &'a [u8],
+}
+
+/// A clock whose line is to be written.
+struct Line {
+    desk: u32,
+    rules: u16,
+    case: u32,
+    place: u8,
 }
 
 #[derive(Default)]
@@ -92,12 +111,13 @@ pub struct Engine {
     desk_of: HashMap<[Box<[u8]>; 2], u32>, // by vendor and service
     desk_by_hash: ByHash<u32>,
     pub lanes: Vec<Lane>,
-    cases: Vec<Option<Case>>,
-    free: Vec<u32>,
-    by_name: ByHash<u32>,
-    pythons: Hashes,     // of cases that are Python's
-    posted: ByHash<u32>, // whose an event is
-    pub known: u32,      // how many activations were folded
+    pub cases: Cases,
+    patterns: Patterns,
+    by_name: Table,
+    posted: Table,          // whose an event is
+    pythons: Hashes,        // of cases that are Python's
+    pythons_events: Hashes, // likewise, of events
+    pub known: u32,         // how many activations were folded
     pub counts: Counts,
     pub out: Output,
     pub rising: Vec<u32>,            // cases that are to go up before Python goes on
@@ -105,8 +125,9 @@ pub struct Engine {
     pub stuck: usize,                // how many of the next records are for Python
     pub waits: (u32, Ms),            // the lane in which time is to pass, and until when
     pub unknown: (Vec<u8>, Vec<u8>), // vendor and service of a desk
-    lines: Vec<(u32, u8)>,           // clocks whose lines are to be written, the last one first
-    scratch: Vec<Option<Clock>>,
+    lines: Vec<Line>,                // of clocks, to be written, the last one first
+    clocks: Vec<Option<Clock>>,      // of the case that is looked at
+    scratch: [Vec<u8>; 2],           // for a case and an event of it
 }
 
 fn end_of_hour(instant: Ms) -> Ms {
@@ -134,11 +155,12 @@ impl Engine {
             desk_of: HashMap::new(),
             desk_by_hash: ByHash::default(),
             lanes: Vec::new(),
-            cases: Vec::new(),
-            free: Vec::new(),
-            by_name: ByHash::default(),
+            cases: Cases::default(),
+            patterns: Patterns::new(seed),
+            by_name: Table::default(),
+            posted: Table::default(),
             pythons: Hashes::default(),
-            posted: ByHash::default(),
+            pythons_events: Hashes::default(),
             known: 0,
             counts: Counts::default(),
             out: Output::default(),
@@ -148,7 +170,8 @@ impl Engine {
             waits: (0, 0),
             unknown: (Vec::new(), Vec::new()),
             lines: Vec::new(),
-            scratch: Vec::new(),
+            clocks: Vec::new(),
+            scratch: Default::default(),
         }
     }
 
@@ -218,26 +241,26 @@ impl Engine {
         desk.rulings.iter().any(|ruling| ruling.mark != 0 && desk.gone.contains(&(of_case ^ ruling.mark)))
     }
 
-    /// Whether log time has passed what a case was kept for.
-    fn has_left(&self, case: &Case) -> bool {
-        let desk = &self.desks[case.desk as usize];
-        case.rest().is_some_and(|rest| leaves_at(rest, desk.horizon) < self.lanes[desk.lane as usize].seen)
-    }
-
-    fn case(&self, number: u32) -> &Case {
-        self.cases[number as usize].as_ref().expect("it is there")
-    }
-
     /// The number of a case that is here.
     pub fn find(&self, desk: u32, name: &[u8]) -> Option<u32> {
-        let number = *self.by_name.get(&self.case_hash(desk, name))?;
-        let case = self.case(number);
-        (case.desk == desk && case.name() == name).then_some(number)
+        self.find_by(self.case_hash(desk, name), desk, name)
+    }
+
+    fn find_by(&self, of_case: u64, desk: u32, name: &[u8]) -> Option<u32> {
+        self.by_name.find(of_case).find(|&number| self.cases.is(number, desk, name))
     }
 
     /// The number of the case that is here and holds an event.
     pub fn holder(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> Option<u32> {
-        self.posted.get(&self.event_hash(vendor, source, id)).copied().filter(|&number| number != PYTHONS)
+        let source_number = self.names.find(source)?;
+        self.holder_by(self.event_hash(vendor, source, id), vendor, source_number, id)
+    }
+
+    fn holder_by(&self, of_event: u64, vendor: &[u8], source: u32, id: &[u8]) -> Option<u32> {
+        self.posted.find(of_event).find(|&number| {
+            let case = self.cases.case(number);
+            *self.desks[case.desk as usize].vendor == *vendor && case.holds(source, id, &self.patterns)
+        })
     }
 
     /// Python has a case of this name, and an event of it.
@@ -246,7 +269,7 @@ impl Engine {
         self.pythons.insert(of_case);
         if !id.is_empty() {
             let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
-            self.posted.insert(of_event, PYTHONS);
+            self.pythons_events.insert(of_event);
         }
     }
 
@@ -259,9 +282,7 @@ impl Engine {
     /// Python has forgotten an event.
     pub fn forget(&mut self, desk: u32, source: &[u8], id: &[u8]) {
         let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
-        if self.posted.get(&of_event) == Some(&PYTHONS) {
-            self.posted.remove(&of_event);
-        }
+        self.pythons_events.remove(&of_event);
     }
 
     // -- records --------------------------------------------------------------------------------------------------
@@ -272,7 +293,10 @@ impl Engine {
         let mut ahead = Vec::with_capacity(AHEAD);
         self.stuck = 0;
         loop {
-            ahead.extend(records.by_ref().take(AHEAD).map(|(value, arrival)| self.look(value, arrival)));
+            for (value, arrival) in records.by_ref().take(AHEAD) {
+                ahead.push(Next { arrival, ..Next::default() });
+                self.look(value, ahead.last_mut().expect("it was pushed"));
+            }
             if ahead.is_empty() {
                 return (folded, Why::End);
             }
@@ -281,7 +305,7 @@ impl Engine {
                 match self.take(next) {
                     Why::End => folded += 1,
                     Why::Python => {
-                        let is_idle = folded == 0 && self.count() == 0; // nothing is lost if Python takes more
+                        let is_idle = folded == 0 && self.cases.count() == 0; // nothing is lost if Python takes more
                         self.stuck = 1 + ahead[i + 1..].iter().take_while(|next| is_idle || self.is_pythons(next)).count();
                         return (folded, Why::Python);
                     }
@@ -295,41 +319,37 @@ impl Engine {
         }
     }
 
-    /// How many cases are here.
-    pub fn count(&self) -> usize {
-        self.cases.len() - self.free.len()
-    }
-
     /// Whether it is known before it is folded that an event is for Python.
     fn is_pythons(&self, next: &Next) -> bool {
-        next.event.is_none() || next.desk.is_some_and(|desk| !self.desks[desk as usize].open || self.pythons.contains(&next.of_case))
+        next.is_pythons || next.desk.is_some_and(|desk| !self.desks[desk as usize].open || self.pythons.contains(&next.of_case))
     }
 
     /// Read a record, and tell where to look for what it is about.
-    fn look<'a>(&self, value: &'a [u8], arrival: Ms) -> Next<'a> {
-        let Some(event) = event::read(value) else { return Next::default() };
-        let desk = self.desk(event.vendor, event.service);
-        let of_event = self.event_hash(event.vendor, event.source, event.id);
-        let of_case = desk.map_or(0, |desk| self.case_hash(desk, event.case));
-        Next { event: Some(event), desk, of_event, of_case, arrival }
+    fn look<'a>(&self, value: &'a [u8], next: &mut Next<'a>) {
+        next.is_pythons = event::read(value, &mut next.event).is_none();
+        if !next.is_pythons {
+            let event = &next.event;
+            next.desk = self.desk(event.vendor, event.service);
+            next.of_event = self.event_hash(event.vendor, event.source, event.id);
+            next.of_case = next.desk.map_or(0, |desk| self.case_hash(desk, event.case));
+        }
     }
 
     /// Touch what some events are about: the memory comes while it is asked for, for all of them at a time, and changes nothing.
     fn fetch(&self, ahead: &[Next]) {
-        let mut touched = 0;
         let mut numbers = [None; AHEAD];
         for (number, next) in numbers.iter_mut().zip(ahead) {
-            touched ^= self.posted.get(&next.of_event).copied().unwrap_or(0);
-            *number = self.by_name.get(&next.of_case).copied();
+            std::hint::black_box(self.posted.find(next.of_event).next());
+            *number = self.by_name.find(next.of_case).next();
         }
-        let cases = numbers.map(|number| number.and_then(|number| self.cases[number as usize].as_ref()));
-        touched ^= cases.iter().flatten().map(|case| u32::from(case.count)).sum::<u32>();
-        touched ^= cases.iter().flatten().map(|case| case.touch()).sum::<u32>();
-        std::hint::black_box(touched);
+        self.cases.touch(numbers.into_iter().flatten());
     }
 
     fn take(&mut self, next: &Next) -> Why {
-        let Some(event) = &next.event else { return Why::Python };
+        if next.is_pythons {
+            return Why::Python;
+        }
+        let event = &next.event;
         let Some(number) = next.desk else {
             self.unknown = (event.vendor.to_vec(), event.service.to_vec());
             return Why::Desk;
@@ -370,35 +390,20 @@ impl Engine {
         let (kind, source) = (self.name(event.kind)?, self.name(event.source)?);
         let content_type = if event.content_type.is_empty() { 0 } else { self.name(event.content_type)? + 1 };
         let &Next { of_event, of_case, .. } = next;
-        match self.posted.get(&of_event) {
-            None => {}
-            Some(&PYTHONS) => return None,
-            Some(&holder) => {
-                let case = self.case(holder);
-                let is_its = case.desk == desk && case.name() == event.case;
-                let stays = is_its && !self.has_left(case);
-                return (stays && case.says(event, kind, source, content_type)).then(|| {
-                    self.counts.read += 1;
-                    self.counts.duplicates += 1;
-                    Why::End
-                });
-            }
+        if self.pythons_events.contains(&of_event) {
+            return None;
+        }
+        if let Some(holder) = self.holder_by(of_event, event.vendor, source, event.id) {
+            let case = self.cases.case(holder);
+            let is_its = case.desk == desk && case.name == event.case;
+            let stays = is_its && !self.has_left(&case, case.clocks());
+            return (stays && case.says(event, kind, source, content_type, &self.patterns)).then(|| {
+                self.counts.read += 1;
+                self.counts.duplicates += 1;
+                Why::End
+            });
         }
         let seen = self.lanes[self.desks[desk as usize].lane as usize].seen;
-        let found = self.by_name.get(&of_case).copied();
-        let mut case = match found {
-            Some(number) => {
-                let case = self.cases[number as usize].as_ref().expect("it is there");
-                let is_its = case.desk == desk && case.name() == event.case;
-                let is_next = event.time > case.last_time && usize::from(case.count) < EVENTS_MAX;
-                if !is_its || !is_next || self.has_left(case) {
-                    return None;
-                }
-                self.cases[number as usize].take().expect("it is there")
-            }
-            None if self.pythons.contains(&of_case) || self.is_gone(desk, event.case) => return None,
-            None => Case::new(desk, event.case, self.desks[desk as usize].rulings.len()),
-        };
         let packed = Packed {
             kind,
             source,
@@ -411,132 +416,86 @@ impl Engine {
             content_type,
             content: event.content,
         };
-        let arrival = if self.event_mode { NEVER } else { arrival };
-        if self.fold_event(&mut case, &packed, arrival).is_err() {
-            if let Some(number) = found {
-                self.cases[number as usize] = Some(case);
-            }
+        let found = self.find_by(of_case, desk, event.case);
+        if found.is_none() && (self.pythons.contains(&of_case) || self.is_gone(desk, event.case)) {
             return None;
         }
-        let number = match found {
-            Some(number) => {
-                self.cases[number as usize] = Some(case);
-                number
-            }
-            None => self.insert(case, of_case, end_of_hour(seen + horizon)),
-        };
+        let mut clocks = std::mem::take(&mut self.clocks);
+        let to = To { found, desk, name: event.case };
+        let done = self.fold_event(to, &packed, if self.event_mode { NEVER } else { arrival }, &mut clocks);
+        self.clocks = clocks;
+        let number = done.ok()?;
+        if found.is_none() {
+            self.enter(number, desk, of_case, end_of_hour(seen + horizon));
+        }
         self.posted.insert(of_event, number);
         self.counts.read += 1;
-        self.remind(number, true);
         Some(Why::End)
     }
 
-    /// A case comes here; it is looked at no earlier than `look_at`.
-    fn insert(&mut self, case: Case, of_case: u64, look_at: Ms) -> u32 {
-        let lane = self.desks[case.desk as usize].lane as usize;
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.cases[number as usize] = Some(case);
-                number
-            }
-            None => {
-                self.cases.push(Some(case));
-                self.cases.len() as u32 - 1
-            }
-        };
-        self.by_name.insert(of_case, number);
-        self.lanes[lane].leaving.entry(look_at).or_default().push(number);
-        number
+    /// Whether log time has passed what a case was kept for.
+    fn has_left<C: Borrow<Option<Clock>>>(&self, case: &Case, clocks: impl IntoIterator<Item = C>) -> bool {
+        let desk = &self.desks[case.desk as usize];
+        rest(case.span.touched, clocks).is_some_and(|rest| leaves_at(rest, desk.horizon) < self.lanes[desk.lane as usize].seen)
     }
 
-    /// Let an event act on a case's clocks, and put it in. When it is beyond them nothing is changed.
-    fn fold_event(&mut self, case: &mut Case, event: &Packed, arrival: Ms) -> Plain<()> {
-        let (heads, bytes) = (self.out.heads.len(), self.out.bytes.len());
-        let mut clocks = std::mem::take(&mut self.scratch);
+    /// A case comes here; it is looked at no earlier than `look_at`.
+    fn enter(&mut self, number: u32, desk: u32, of_case: u64, look_at: Ms) {
+        let lane = self.desks[desk as usize].lane as usize;
+        self.by_name.insert(of_case, number);
+        push(self.lanes[lane].leaving.entry(look_at).or_default(), number);
+    }
+
+    /// Let an event act on the clocks of a case, and put it in. Its number. When it is beyond them nothing is changed.
+    fn fold_event(&mut self, to: To, event: &Packed, arrival: Ms, clocks: &mut Vec<Option<Clock>>) -> Plain<u32> {
+        let desk = &self.desks[to.desk as usize];
         clocks.clear();
-        clocks.extend_from_slice(&case.clocks);
-        let before = case.state();
-        case.push(event);
-        let done = self.act(case, &mut clocks, event, arrival);
-        if done.is_ok() {
-            for (was, is) in case.clocks.iter().zip(&clocks) {
-                tally(&mut self.rules, was.as_ref(), -1);
-                tally(&mut self.rules, is.as_ref(), 1);
+        let case = match to.found {
+            Some(number) => self.cases.case(number),
+            None => Case::new(to.desk, to.name, event.time),
+        };
+        if to.found.is_some() {
+            clocks.extend(case.clocks());
+            let is_next = event.time > case.span.last && usize::from(case.count) < EVENTS_MAX;
+            if !is_next || self.has_left(&case, &*clocks) {
+                return Err(Beyond);
             }
-            case.clocks.copy_from_slice(&clocks);
         } else {
+            clocks.resize(desk.rulings.len(), None);
+        }
+        let (heads, bytes) = (self.out.heads.len(), self.out.bytes.len());
+        clocks.iter().flatten().for_each(|clock| tally(&mut self.rules, clock, -1));
+        let story = Story { case: &case, coming: Some(event), patterns: &self.patterns };
+        let fold = Fold { story, event, arrival, desk, rules: &self.rules, calendars: &self.calendars };
+        if fold.act(clocks, &mut self.out).is_err() {
             self.out.heads.truncate(heads);
             self.out.bytes.truncate(bytes);
-            case.go_back(before);
+            case.clocks().flatten().for_each(|clock| tally(&mut self.rules, &clock, 1));
+            return Err(Beyond);
         }
-        self.scratch = clocks;
-        done
-    }
-
-    /// `event` is the last of the case's; its clocks are `clocks`.
-    fn act(&mut self, case: &Case, clocks: &mut [Option<Clock>], event: &Packed, arrival: Ms) -> Plain<()> {
-        let (desk, at) = (&self.desks[case.desk as usize], usize::from(case.count) - 1);
-        let seen = self.lanes[desk.lane as usize].seen;
-        for (place, clock) in clocks.iter_mut().enumerate() {
-            let Some(clock) = clock else {
-                *clock = self.start(case, place, event, arrival)?;
-                continue;
-            };
-            let terms = terms_of(&self.rules, &self.calendars, clock);
-            let before = clock.state;
-            let act = terms.rules.acts.get(&event.kind).copied();
-            if !clock.step(act, &terms, event.time, at, arrival)? || matches!(clock.state, State::Running | State::Paused) {
-                continue;
+        let noted = 1 << case.count;
+        clocks.iter().flatten().for_each(|clock| tally(&mut self.rules, clock, 1));
+        let [bytes, of_event] = &mut self.scratch;
+        bytes.clear();
+        of_event.clear();
+        event.put(of_event, &case, &mut self.patterns);
+        case.put(bytes, clocks, Some(event), of_event);
+        let number = match to.found {
+            Some(number) => {
+                self.cases.set(number, bytes);
+                number
             }
-            clock.decided_at = seen;
-            let kinds: &[Kind] = match (before, clock.state) {
-                (_, State::Met) => &[Kind::Met],
-                (State::Breached, _) => &[Kind::Closed],
-                _ => &[Kind::Opened, Kind::Closed],
-            };
-            clock.last = NEVER;
-            for &kind in kinds {
-                let time = if kind == Kind::Opened { clock.due } else { clock.stopped };
-                say(&mut self.out, &Said { kind, time, decided_at: seen }, clock, &terms, case, desk)?;
-            }
-        }
-        Ok(())
+            None => self.cases.add(bytes),
+        };
+        self.remind(number, to.desk, clocks, noted);
+        Ok(number)
     }
 
-    /// The clock that an event starts at a place where none runs yet, if it does.
-    fn start(&self, case: &Case, place: usize, event: &Packed, arrival: Ms) -> Plain<Option<Clock>> {
-        let ruling = &self.desks[case.desk as usize].rulings[place];
-        let rules = match ruling.rules {
-            Some(rules) if ruling.from <= event.time && event.time < ruling.to => rules,
-            _ if ruling.types.contains(&event.kind) => return Err(Beyond),
-            _ => return Ok(None),
-        };
-        let terms = &self.rules[rules as usize];
-        match terms.acts.get(&event.kind) {
-            Some(Act::Start) => {}
-            Some(Act::Unfold) => return Err(Beyond),
-            _ => return Ok(None),
-        }
-        let target = match &terms.choice {
-            Choice::Always(target) => *target,
-            Choice::Table { field, by_value, otherwise } if case.count == 1 => match event::member(event.content, field).ok_or(Beyond)? {
-                Member::Text(value) => by_value.get(value).copied().or(*otherwise).ok_or(Beyond)?,
-                Member::Other => (*otherwise).ok_or(Beyond)?,
-                Member::Missing => return Err(Beyond),
-            },
-            _ => return Err(Beyond),
-        };
-        let calendar = &self.calendars[terms.targets[usize::from(target)].calendar as usize];
-        let at = usize::from(case.count) - 1;
-        Clock::start(rules as u16, target, &Terms { rules: terms, calendar }, event.time, at, arrival).map(Some)
-    }
-
-    /// Have a case's clocks called when their time comes; `fresh`: those only that its last event has changed.
-    fn remind(&mut self, number: u32, fresh: bool) {
-        let case = self.cases[number as usize].as_ref().expect("it is there");
-        let timers = &mut self.lanes[self.desks[case.desk as usize].lane as usize].timers;
-        for (place, clock) in case.clocks.iter().enumerate() {
-            if let Some(clock) = clock.as_ref().filter(|clock| !fresh || clock.noted >> (case.count - 1) & 1 != 0) {
+    /// Have those of a case's clocks called when their time comes that some of its events, as bits, did something to.
+    fn remind(&mut self, number: u32, desk: u32, clocks: &[Option<Clock>], noted: u32) {
+        let timers = &mut self.lanes[self.desks[desk as usize].lane as usize].timers;
+        for (place, clock) in clocks.iter().enumerate() {
+            if let Some(clock) = clock.as_ref().filter(|clock| clock.noted & noted != 0) {
                 clock.waits(&terms_of(&self.rules, &self.calendars, clock), |what, at, about| {
                     timers.remind((at, about, number, place as u8, what));
                 });
@@ -552,14 +511,17 @@ impl Engine {
             let (cases, desks, rules, calendars) = (&self.cases, &self.desks, &self.rules, &self.calendars);
             let timers = &mut self.lanes[lane as usize].timers;
             let timer = timers.peek(|numbers, from, to, found| {
-                for &number in numbers {
-                    let Some(case) = &cases[number as usize] else { continue };
+                for (at, &number) in numbers.iter().enumerate() {
+                    if at % AHEAD == 0 {
+                        cases.touch(numbers[at..].iter().copied().take(AHEAD));
+                    }
+                    let Some(case) = cases.get(number) else { continue };
                     if desks[case.desk as usize].lane != lane {
                         continue; // another case has taken the number
                     }
-                    for (place, clock) in case.clocks.iter().enumerate() {
+                    for (place, clock) in case.clocks().enumerate() {
                         if let Some(clock) = clock {
-                            clock.waits(&terms_of(rules, calendars, clock), |what, at, about| {
+                            clock.waits(&terms_of(rules, calendars, &clock), |what, at, about| {
                                 if from <= at && at < to {
                                     found.push((at, about, number, place as u8, what));
                                 }
@@ -577,12 +539,12 @@ impl Engine {
 
     /// Whether a clock still waits for a timer.
     fn holds(&self, lane: u32, &(at, about, number, place, what): &Timer) -> bool {
-        let Some(case) = self.cases[number as usize].as_ref().filter(|case| self.desks[case.desk as usize].lane == lane) else {
+        let Some(case) = self.cases.get(number).filter(|case| self.desks[case.desk as usize].lane == lane) else {
             return false;
         };
-        let Some(clock) = case.clocks.get(usize::from(place)).and_then(Option::as_ref) else { return false };
+        let Some(clock) = case.clock(place) else { return false };
         let mut holds = clock.state == State::Running && what == Waits::Warning && about == clock.mark;
-        clock.waits(&terms_of(&self.rules, &self.calendars, clock), |other, other_at, other_about| {
+        clock.waits(&terms_of(&self.rules, &self.calendars, &clock), |other, other_at, other_about| {
             holds |= (at, about, what) == (other_at, other_about, other);
         });
         holds
@@ -651,19 +613,22 @@ impl Engine {
     }
 
     fn key_of(&self, timer: &Timer) -> ([&[u8]; 5], Waits) {
-        let case = self.case(timer.2);
-        let desk = &self.desks[case.desk as usize];
-        let clock = case.clocks[usize::from(timer.3)].as_ref().expect("it waits");
-        let [agreement, objective] = &self.rules[usize::from(clock.rules)].key;
-        ([agreement, objective, &desk.vendor, &desk.service, case.name()], timer.4)
+        let case = self.cases.case(timer.2);
+        (self.key(case.desk, case.clock(timer.3).expect("it waits").rules, case.name), timer.4)
+    }
+
+    fn key<'a>(&'a self, desk: u32, rules: u16, name: &'a [u8]) -> [&'a [u8]; 5] {
+        let desk = &self.desks[desk as usize];
+        let [agreement, objective] = &self.rules[usize::from(rules)].key;
+        [agreement, objective, &desk.vendor, &desk.service, name]
     }
 
     /// A timer's time has come.
     fn call(&mut self, &(at, about, number, place, what): &Timer) -> Plain<()> {
-        let case = self.cases[number as usize].as_ref().expect("it is there");
+        let case = self.cases.case(number);
         let desk = &self.desks[case.desk as usize];
         let lane = &mut self.lanes[desk.lane as usize];
-        let mut clock = case.clocks[usize::from(place)].expect("it waits");
+        let mut clock = case.clock(place).expect("it waits");
         let point = if what == Waits::Due { clock.due } else { about }; // when the door had to be open
         if what == Waits::Warning || lane.door.is_blind(point) {
             return Err(Beyond);
@@ -679,21 +644,22 @@ impl Engine {
         } else {
             clock.last = at;
         }
-        say(
-            &mut self.out,
-            &Said { kind, time: if what == Waits::Due { clock.due } else { about }, decided_at: at },
-            &clock,
-            &terms,
-            case,
-            desk,
-        )?;
+        let said = Said { kind, time: if what == Waits::Due { clock.due } else { about }, decided_at: at };
+        let story = Story { case: &case, coming: None, patterns: &self.patterns };
+        say(&mut self.out, &said, &clock, &terms, &story, desk)?;
         if what == Waits::Due {
             let last = at + terms.rules.horizon;
             lane.timers.remind((last, last, number, place, Waits::Final));
         }
-        tally(&mut self.rules, Some(&before), -1);
-        tally(&mut self.rules, Some(&clock), 1);
-        self.cases[number as usize].as_mut().expect("it is there").clocks[usize::from(place)] = Some(clock);
+        tally(&mut self.rules, &before, -1);
+        tally(&mut self.rules, &clock, 1);
+        self.clocks.clear();
+        self.clocks.extend(case.clocks());
+        self.clocks[usize::from(place)] = Some(clock);
+        let bytes = &mut self.scratch[0];
+        bytes.clear();
+        case.put(bytes, &self.clocks, None, b"");
+        self.cases.set(number, bytes);
         Ok(())
     }
 
@@ -716,13 +682,13 @@ impl Engine {
                 return true;
             }
             left -= 1;
-            let Some(case) = &self.cases[number as usize] else { continue };
+            let Some(case) = self.cases.get(number) else { continue };
             let desk = &self.desks[case.desk as usize];
             if desk.lane != lane {
                 continue;
             }
             let horizon = desk.horizon;
-            let look_at = match case.rest() {
+            let look_at = match rest(case.span.touched, case.clocks()) {
                 None => end_of_hour(seen + horizon),
                 Some(rest) if leaves_at(rest, horizon) < seen => {
                     self.leavers.push(number);
@@ -730,7 +696,7 @@ impl Engine {
                 }
                 Some((since, last)) => end_of_hour((since + horizon).max(if last == FOREVER { seen } else { last })),
             };
-            self.lanes[lane as usize].leaving.entry(look_at).or_default().push(number);
+            push(self.lanes[lane as usize].leaving.entry(look_at).or_default(), number);
         }
         false
     }
@@ -739,47 +705,57 @@ impl Engine {
 
     /// Take a case out: Python has it from now on. `stays`: and its events with it; else it has left.
     pub fn take_out(&mut self, number: u32, stays: bool, out: &mut Vec<u8>) {
-        let Some(case) = self.cases[number as usize].take() else { return };
-        case.pack(out);
-        self.free.push(number);
-        let of_case = self.case_hash(case.desk, case.name());
-        self.by_name.remove(&of_case);
+        let Some(case) = self.cases.get(number) else { return };
+        case.pack(&self.patterns, out);
+        let of_case = self.case_hash(case.desk, case.name);
+        self.by_name.remove(of_case, number);
         if stays {
             self.pythons.insert(of_case);
         }
-        let vendor = &self.desks[case.desk as usize].vendor;
-        for event in case.events() {
-            let of_event = self.event_hash(vendor, self.names.text(event.source), event.id);
+        for of_event in self.events_of(&case) {
+            self.posted.remove(of_event, number);
             if stays {
-                self.posted.insert(of_event, PYTHONS);
-            } else {
-                self.posted.remove(&of_event);
+                self.pythons_events.insert(of_event);
             }
         }
-        for clock in case.clocks.iter().flatten() {
-            tally(&mut self.rules, Some(clock), -1);
-        }
+        case.clocks().flatten().for_each(|clock| tally(&mut self.rules, &clock, -1));
+        case.release(&mut self.patterns);
+        self.cases.remove(number);
+    }
+
+    /// The hashes of a case's events.
+    fn events_of(&self, case: &Case) -> Vec<u64> {
+        let (vendor, patterns) = (&self.desks[case.desk as usize].vendor, &self.patterns);
+        let mut id = Vec::new();
+        case.events(patterns)
+            .map(|Kept(event)| {
+                id.clear();
+                patterns.write(event.id, case.name, &mut id);
+                self.event_hash(vendor, self.names.text(event.source), &id)
+            })
+            .collect()
     }
 
     /// Put in cases that were packed; how many.
     pub fn put_in(&mut self, from: &mut Unpack, numbers: &Numbers) -> i64 {
         let mut count = 0;
         while !from.is_empty() {
-            let case = Case::unpack(from, numbers);
-            let desk = &self.desks[case.desk as usize];
-            let of_case = self.case_hash(case.desk, case.name());
-            let look_at = end_of_hour(case.touched + desk.horizon);
-            let vendor = desk.vendor.clone();
-            let events: Vec<u64> = case.events().map(|event| self.event_hash(&vendor, self.names.text(event.source), event.id)).collect();
-            for clock in case.clocks.iter().flatten() {
-                tally(&mut self.rules, Some(clock), 1);
-            }
-            self.pythons.remove(&of_case);
-            let number = self.insert(case, of_case, look_at);
-            for of_event in events {
+            let [bytes, of_event] = &mut self.scratch;
+            bytes.clear();
+            Case::unpack(from, numbers, &mut self.patterns, of_event, bytes);
+            let number = self.cases.add(bytes);
+            let case = self.cases.case(number);
+            let (desk, of_case) = (case.desk, self.case_hash(case.desk, case.name));
+            let look_at = end_of_hour(case.span.touched + self.desks[desk as usize].horizon);
+            let clocks: Vec<_> = case.clocks().collect();
+            for of_event in self.events_of(&case) {
+                self.pythons_events.remove(&of_event);
                 self.posted.insert(of_event, number);
             }
-            self.remind(number, false);
+            clocks.iter().flatten().for_each(|clock| tally(&mut self.rules, clock, 1));
+            self.pythons.remove(&of_case);
+            self.enter(number, desk, of_case, look_at);
+            self.remind(number, desk, &clocks, u32::MAX);
             count += 1;
         }
         count
@@ -788,15 +764,13 @@ impl Engine {
     /// Copies of some cases from a number on; the number to go on from, 0 at the end.
     pub fn copy(&self, from: u32, desk: Option<u32>, bytes: usize, out: &mut Vec<u8>) -> u32 {
         let mut number = from;
-        while (number as usize) < self.cases.len() && out.len() < bytes {
-            if let Some(case) = &self.cases[number as usize] {
-                if desk.map_or(true, |desk| case.desk == desk) {
-                    case.pack(out);
-                }
+        while number < self.cases.end() && out.len() < bytes {
+            if let Some(case) = self.cases.get(number).filter(|case| desk.map_or(true, |desk| case.desk == desk)) {
+                case.pack(&self.patterns, out);
             }
             number += 1;
         }
-        if (number as usize) < self.cases.len() {
+        if number < self.cases.end() {
             number
         } else {
             0
@@ -804,46 +778,40 @@ impl Engine {
     }
 
     pub fn copy_one(&self, number: u32, out: &mut Vec<u8>) {
-        self.case(number).pack(out);
+        self.cases.case(number).pack(&self.patterns, out);
     }
 
     /// Prepare `write_lines`: all clocks, in the order of `cases.ndjson`.
     pub fn sort_lines(&mut self) {
         let mut found = Vec::new();
-        for (number, case) in self.cases.iter().enumerate() {
-            for (place, clock) in case.iter().flat_map(|case| case.clocks.iter().enumerate()) {
-                if clock.is_some() {
-                    found.push((number as u32, place as u8));
-                }
-            }
+        for (number, case) in self.cases.all() {
+            let clocks = case.clocks().enumerate();
+            found.extend(clocks.filter_map(|(place, clock)| {
+                clock.map(|clock| Line { desk: case.desk, rules: clock.rules, case: number, place: place as u8 })
+            }));
         }
-        found.sort_by(|a, b| self.line_key(b).cmp(&self.line_key(a))); // the last one is taken first
+        let key = |line: &Line| self.key(line.desk, line.rules, self.cases.case(line.case).name);
+        found.sort_by(|a, b| key(b).cmp(&key(a))); // the last one is taken first
         self.lines = found;
-    }
-
-    fn line_key(&self, &(number, place): &(u32, u8)) -> [&[u8]; 5] {
-        let case = self.case(number);
-        let (desk, clock) = (&self.desks[case.desk as usize], case.clocks[usize::from(place)].as_ref().expect("it is there"));
-        let [agreement, objective] = &self.rules[usize::from(clock.rules)].key;
-        [agreement, objective, &desk.vendor, &desk.service, case.name()]
     }
 
     /// Append some of the lines, each behind what it is about: (desk, rules, state, started, case, line). How many; None: one cannot be told.
     pub fn write_lines(&mut self, bytes: usize, out: &mut Vec<u8>) -> Option<u32> {
-        let (mut count, mut line) = (0, Vec::new());
-        while let Some((number, place)) = (out.len() < bytes).then(|| self.lines.pop()).flatten() {
-            let case = self.case(number);
-            let clock = case.clocks[usize::from(place)].as_ref().expect("it is there");
-            let (desk, terms) = (&self.desks[case.desk as usize], terms_of(&self.rules, &self.calendars, clock));
-            line.clear();
-            forms::write_line(&mut line, self.lanes[desk.lane as usize].seen, clock, &terms, case, desk).ok()?;
+        let (mut count, mut text) = (0, Vec::new());
+        while let Some(line) = (out.len() < bytes).then(|| self.lines.pop()).flatten() {
+            let case = self.cases.case(line.case);
+            let clock = case.clock(line.place).expect("it is there");
+            let (desk, terms) = (&self.desks[case.desk as usize], terms_of(&self.rules, &self.calendars, &clock));
+            let story = Story { case: &case, coming: None, patterns: &self.patterns };
+            text.clear();
+            forms::write_line(&mut text, self.lanes[desk.lane as usize].seen, &clock, &terms, &story, desk).ok()?;
             let mut pack = Pack(out);
             pack.u32(case.desk);
             pack.u32(u32::from(clock.rules));
             pack.u8(clock.state as u8);
             pack.i64(clock.started);
-            pack.short(case.name());
-            pack.long(&line);
+            pack.short(case.name);
+            pack.long(&text);
             count += 1;
         }
         Some(count)
@@ -851,8 +819,76 @@ impl Engine {
 
     /// The numbers of the cases of a desk.
     pub fn numbers_of(&self, desk: u32) -> Vec<u32> {
-        let all = self.cases.iter().enumerate();
-        all.filter(|(_, case)| case.as_ref().is_some_and(|case| case.desk == desk)).map(|(number, _)| number as u32).collect()
+        self.cases.all().filter(|(_, case)| case.desk == desk).map(|(number, _)| number).collect()
+    }
+}
+
+/// An event that comes to a case.
+struct Fold<'a> {
+    story: Story<'a>,
+    event: &'a Packed<'a>,
+    arrival: Ms, // NEVER in event mode
+    desk: &'a Desk,
+    rules: &'a [Rules],
+    calendars: &'a [Calendar],
+}
+
+impl Fold<'_> {
+    /// Let it act on the case's clocks.
+    fn act(&self, clocks: &mut [Option<Clock>], out: &mut Output) -> Plain<()> {
+        let (at, seen) = (usize::from(self.story.case.count), self.event.arrival);
+        for (place, clock) in clocks.iter_mut().enumerate() {
+            let Some(clock) = clock else {
+                *clock = self.start(place)?;
+                continue;
+            };
+            let terms = terms_of(self.rules, self.calendars, clock);
+            let before = clock.state;
+            let act = terms.rules.acts.get(&self.event.kind).copied();
+            if !clock.step(act, &terms, self.event.time, at, self.arrival)? || matches!(clock.state, State::Running | State::Paused) {
+                continue;
+            }
+            clock.decided_at = seen;
+            let kinds: &[Kind] = match (before, clock.state) {
+                (_, State::Met) => &[Kind::Met],
+                (State::Breached, _) => &[Kind::Closed],
+                _ => &[Kind::Opened, Kind::Closed],
+            };
+            clock.last = NEVER;
+            for &kind in kinds {
+                let time = if kind == Kind::Opened { clock.due } else { clock.stopped };
+                say(out, &Said { kind, time, decided_at: seen }, clock, &terms, &self.story, self.desk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The clock that it starts at a place where none runs yet, if it does.
+    fn start(&self, place: usize) -> Plain<Option<Clock>> {
+        let (event, at) = (self.event, usize::from(self.story.case.count));
+        let ruling = &self.desk.rulings[place];
+        let rules = match ruling.rules {
+            Some(rules) if ruling.from <= event.time && event.time < ruling.to => rules,
+            _ if ruling.types.contains(&event.kind) => return Err(Beyond),
+            _ => return Ok(None),
+        };
+        let terms = &self.rules[rules as usize];
+        match terms.acts.get(&event.kind) {
+            Some(Act::Start) => {}
+            Some(Act::Unfold) => return Err(Beyond),
+            _ => return Ok(None),
+        }
+        let target = match &terms.choice {
+            Choice::Always(target) => *target,
+            Choice::Table { field, by_value, otherwise } if at == 0 => match event::member(event.content, field).ok_or(Beyond)? {
+                Member::Text(value) => by_value.get(value).copied().or(*otherwise).ok_or(Beyond)?,
+                Member::Other => (*otherwise).ok_or(Beyond)?,
+                Member::Missing => return Err(Beyond),
+            },
+            _ => return Err(Beyond),
+        };
+        let calendar = &self.calendars[terms.targets[usize::from(target)].calendar as usize];
+        Clock::start(rules as u16, target, &Terms { rules: terms, calendar }, event.time, at, self.arrival).map(Some)
     }
 }
 
@@ -861,16 +897,14 @@ fn terms_of<'a>(rules: &'a [Rules], calendars: &'a [Calendar], clock: &Clock) ->
     Terms { rules, calendar: &calendars[rules.targets[usize::from(clock.target)].calendar as usize] }
 }
 
-fn tally(rules: &mut [Rules], clock: Option<&Clock>, by: i64) {
-    if let Some(clock) = clock {
-        rules[usize::from(clock.rules)].counts[clock.state as usize] += by;
-    }
+fn tally(rules: &mut [Rules], clock: &Clock, by: i64) {
+    rules[usize::from(clock.rules)].counts[clock.state as usize] += by;
 }
 
-fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) -> Plain<()> {
     let before = out.bytes.len();
-    forms::write(&mut out.bytes, &mut out.scratch, said, clock, terms, case, desk)?;
+    forms::write(&mut out.bytes, &mut out.scratch, said, clock, terms, story, desk)?;
     let kind = u32::from(clock.rules) * Kind::COUNT + said.kind as u32;
-    out.heads.push([case.desk, kind, (out.bytes.len() - before) as u32]);
+    out.heads.push([story.case.desk, kind, (out.bytes.len() - before) as u32]);
     Ok(())
 }

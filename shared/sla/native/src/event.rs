@@ -22,10 +22,9 @@ pub const ROLES: [&[u8]; 3] = [b"vendor", b"customer", b"operator"];
 const RESERVED: &[u8] = b"slawatch.";
 const TEXT_MAX: usize = 1_000; // of an attribute, in bytes
 
-/// The event in a record's value. `None`: it has attributes that few events have, or something is wrong with it.
-pub fn read(value: &[u8]) -> Option<Event<'_>> {
+/// Read the event in a record's value. `None`: it has attributes that few events have, or something is wrong with it.
+pub fn read<'a>(value: &'a [u8], event: &mut Event<'a>) -> Option<()> {
     std::str::from_utf8(value).ok()?;
-    let mut event = Event::default();
     let mut json = Json::new(value);
     json.members(|json, key| {
         match key {
@@ -62,7 +61,7 @@ pub fn read(value: &[u8]) -> Option<Event<'_>> {
     if event.text.ends_with(b"Z") {
         event.text = b"";
     }
-    Some(event)
+    Some(())
 }
 
 /// A member of an object of JSON.

@@ -1,7 +1,7 @@
 //! Statements and lines as bytes: forms that Python made (`shared/wire/forms.py`), their blanks filled in.
 
 use crate::blake2b;
-use crate::case::Case;
+use crate::case::{Kept, Story};
 use crate::clock::{Beyond, Clock, Plain, State, Terms, View, NEVER};
 use crate::instant::{self, Ms};
 use crate::rules::{Desk, Piece};
@@ -93,13 +93,13 @@ struct Told<'a> {
 }
 
 /// Append the bytes of a statement. `scratch` is overwritten.
-pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) -> Plain<()> {
     if said.time < 0 || said.decided_at < 0 {
         return Err(Beyond);
     }
     let rules = terms.rules;
     let [agreement, objective] = [&*rules.key[0], &*rules.key[1]];
-    let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, case.name()]);
+    let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, story.case.name]);
     let revision = said.kind.revision(clock.state);
     let id = identity(scratch, &[&breach_id, revision, said.kind.name()]);
     let of_breach = said.kind != Kind::Met;
@@ -113,12 +113,12 @@ pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Cloc
         decided_at: said.decided_at,
     };
     let view = clock.view(terms, said.decided_at)?;
-    fill(out, &rules.statement, &told, &view, clock, terms, case, desk);
+    fill(out, &rules.statement, &told, &view, clock, terms, story, desk);
     Ok(())
 }
 
 /// Append the line of a clock in `cases.ndjson`, as it stands at `log_time`.
-pub fn write_line(out: &mut Vec<u8>, log_time: Ms, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) -> Plain<()> {
+pub fn write_line(out: &mut Vec<u8>, log_time: Ms, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) -> Plain<()> {
     let revision: &[u8] = match clock.state {
         State::Breached => b"0",
         State::Closed => b"1",
@@ -126,25 +126,25 @@ pub fn write_line(out: &mut Vec<u8>, log_time: Ms, clock: &Clock, terms: &Terms,
     };
     let nothing = [0; 32];
     let told = Told { id: nothing, breach_id: nothing, kind: b"", time: NEVER, revision, cause: b"", decided_at: NEVER };
-    fill(out, &terms.rules.line, &told, &clock.view(terms, log_time)?, clock, terms, case, desk);
+    fill(out, &terms.rules.line, &told, &clock.view(terms, log_time)?, clock, terms, story, desk);
     Ok(())
 }
 
 #[allow(clippy::too_many_arguments)] // each is a part of what is told
-fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clock, terms: &Terms, case: &Case, desk: &Desk) {
+fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) {
     for piece in form {
         match piece {
             Piece::Same(text) => out.extend_from_slice(text),
             Piece::Blank(blank) => match blank {
                 0 => out.extend_from_slice(&told.id),
-                1 => out.extend_from_slice(case.name()),
+                1 => out.extend_from_slice(story.case.name),
                 2 => out.extend_from_slice(told.kind),
                 3 => put_instant(out, told.time),
                 4 => out.extend_from_slice(&desk.vendor),
                 5 => out.extend_from_slice(&desk.service),
                 6 => out.extend_from_slice(&told.breach_id),
                 7 => out.extend_from_slice(told.revision),
-                8 => put_text(out, case.name()),
+                8 => put_text(out, story.case.name),
                 9 => out.extend_from_slice(clock.state.name()),
                 10 => put_instant(out, clock.started),
                 11 => put_instant(out, clock.due),
@@ -156,7 +156,7 @@ fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clo
                 17 => put_seconds(out, view.overdue),
                 18 => out.extend_from_slice(told.cause),
                 19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
-                20 => put_evidence(out, clock, case),
+                20 => put_evidence(out, clock, story),
                 _ => put_instant(out, told.decided_at),
             },
         }
@@ -164,15 +164,22 @@ fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clo
 }
 
 /// The ids of the evidence that did something to a clock.
-fn put_evidence(out: &mut Vec<u8>, clock: &Clock, case: &Case) {
+fn put_evidence(out: &mut Vec<u8>, clock: &Clock, story: &Story) {
+    let (case, mut first) = (story.case, true);
+    let mut between = |out: &mut Vec<u8>| {
+        out.extend_from_slice(if first { b"\"" } else { b",\"" });
+        first = false;
+    };
     out.push(b'[');
-    let mut comma = false;
-    for (_, event) in case.events().enumerate().filter(|(place, _)| clock.noted >> place & 1 != 0) {
-        if comma {
-            out.push(b',');
-        }
-        comma = true;
-        put_text(out, event.id);
+    for (_, Kept(event)) in case.events(story.patterns).enumerate().filter(|(place, _)| clock.noted >> place & 1 != 0) {
+        between(out);
+        story.patterns.write(event.id, case.name, out);
+        out.push(b'"');
+    }
+    if let Some(event) = story.coming.filter(|_| clock.noted >> case.count & 1 != 0) {
+        between(out);
+        out.extend_from_slice(event.id);
+        out.push(b'"');
     }
     out.push(b']');
 }

@@ -5,6 +5,7 @@
 mod blake2b;
 mod calendar;
 mod case;
+mod cases;
 mod clock;
 mod engine;
 mod event;
@@ -13,7 +14,10 @@ mod instant;
 mod json;
 mod names;
 mod packing;
+mod pages;
+mod patterns;
 mod rules;
+mod table;
 mod timers;
 
 use std::collections::hash_map::RandomState;
@@ -139,7 +143,7 @@ fn told(engine: &Engine, count: i64, why: Why) -> Folded {
         lane: i64::from(engine.waits.0),
         until: engine.waits.1,
         stuck: engine.stuck as i64,
-        cases: engine.count() as i64,
+        cases: engine.cases.count() as i64,
     }
 }
 

@@ -71,6 +71,11 @@ impl Names {
         Some(number)
     }
 
+    /// The number of a text that has one.
+    pub fn find(&self, text: &[u8]) -> Option<u32> {
+        self.numbers.get(text).copied()
+    }
+
     pub fn text(&self, number: u32) -> &[u8] {
         &self.texts[number as usize]
     }

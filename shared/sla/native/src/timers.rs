@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::clock::Waits;
 use crate::instant::{Ms, FOREVER};
+use crate::packing::push;
 
 /// (when it is called, the instant it is about, whose: case and place, what)
 pub type Timer = (Ms, Ms, u32, u8, Waits);
@@ -28,7 +29,7 @@ impl Timers {
             self.heap.push(Reverse(timer));
             self.near = self.near.min(timer.0);
         } else {
-            self.buckets.entry(number).or_default().push(timer.2);
+            push(self.buckets.entry(number).or_default(), timer.2);
             self.near = self.near.min(number << self.grain);
         }
     }
