@@ -47,17 +47,20 @@ fn compress(state: &mut [u64; 8], block: &[u8; BLOCK], taken: u64, last: bool) {
     if last {
         v[14] = !v[14];
     }
-    for round in 0..12 {
-        let s = &SIGMA[round % 10];
-        mix(&mut v, 0, 4, 8, 12, m[s[0]], m[s[1]]);
-        mix(&mut v, 1, 5, 9, 13, m[s[2]], m[s[3]]);
-        mix(&mut v, 2, 6, 10, 14, m[s[4]], m[s[5]]);
-        mix(&mut v, 3, 7, 11, 15, m[s[6]], m[s[7]]);
-        mix(&mut v, 0, 5, 10, 15, m[s[8]], m[s[9]]);
-        mix(&mut v, 1, 6, 11, 12, m[s[10]], m[s[11]]);
-        mix(&mut v, 2, 7, 8, 13, m[s[12]], m[s[13]]);
-        mix(&mut v, 3, 4, 9, 14, m[s[14]], m[s[15]]);
+    macro_rules! rounds {
+        ($($round:literal)*) => {$({
+            const S: [usize; 16] = SIGMA[$round % 10];
+            mix(&mut v, 0, 4, 8, 12, m[S[0]], m[S[1]]);
+            mix(&mut v, 1, 5, 9, 13, m[S[2]], m[S[3]]);
+            mix(&mut v, 2, 6, 10, 14, m[S[4]], m[S[5]]);
+            mix(&mut v, 3, 7, 11, 15, m[S[6]], m[S[7]]);
+            mix(&mut v, 0, 5, 10, 15, m[S[8]], m[S[9]]);
+            mix(&mut v, 1, 6, 11, 12, m[S[10]], m[S[11]]);
+            mix(&mut v, 2, 7, 8, 13, m[S[12]], m[S[13]]);
+            mix(&mut v, 3, 4, 9, 14, m[S[14]], m[S[15]]);
+        })*};
     }
+    rounds!(0 1 2 3 4 5 6 7 8 9 10 11);
     for i in 0..8 {
         state[i] ^= v[i] ^ v[i + 8];
     }
