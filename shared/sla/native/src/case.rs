@@ -139,7 +139,7 @@ impl<'a> Case<'a> {
         pack.step(0, span.first);
         pack.step(span.first, span.last);
         pack.step(span.last, span.touched);
-        pack.u8(clocks.len() as u8);
+        pack.u8(u8::try_from(clocks.len()).expect("a desk of more promises is not open"));
         pack.number((self.events.len() + packed.len()) as u64);
         pack.0.extend_from_slice(self.events);
         pack.0.extend_from_slice(packed);
@@ -302,5 +302,51 @@ impl Numbers {
 
     pub fn rules(&self, number: u32) -> u32 {
         Self::of(&self.rules, number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::hash;
+
+    #[test]
+    fn cases_go_there_and_back() {
+        let mut patterns = Patterns::new(5);
+        let contents: [&[u8]; 6] = [b"", b"{}", br#"{"case":"case-0001"}"#, b"0123456789abcdef", b"\xff\xfe\xf5", &[b'a'; 70_000]];
+        let texts: [&[u8]; 3] = [b"", b"2026-03-01T08:00:00+08:00", b"\xe4"];
+        let instants = [0, 1_772_323_200_000, 1_772_323_201_000, NEVER, Ms::MAX, -1];
+        for round in 0..3_000u64 {
+            let mut drawn = hash(round, b"");
+            let mut draw = |most: usize| {
+                drawn = hash(drawn, b"next");
+                drawn as usize % most
+            };
+            let name: &[u8] = [b"case-0001".as_slice(), b"c", b"0123456789abcdef", b"{\"case"][draw(4)];
+            let mut bytes = Vec::new();
+            let mut pack = Pack(&mut bytes);
+            pack.u32(draw(70_000) as u32);
+            pack.short(name);
+            let count = draw(EVENTS_MAX + 1);
+            pack.u8(count as u8);
+            pack.i64(instants[draw(6)]);
+            for _ in 0..count {
+                pack.u8(draw(16) as u8);
+                (0..3).for_each(|_| pack.u32(draw(3) as u32 * 70_000));
+                (0..2).for_each(|_| pack.i64(instants[draw(6)]));
+                pack.u32(draw(3) as u32);
+                pack.short(format!("{:x}-{}", draw(usize::MAX), draw(3)).as_bytes());
+                pack.short(texts[draw(3)]);
+                pack.long(contents[draw(if round % 10 == 0 { 6 } else { 5 })]);
+            }
+            pack.u8(2);
+            (0..2).for_each(|_| pack.u8(u8::MAX));
+            let (mut kept, mut again) = (Vec::new(), Vec::new());
+            Case::unpack(&mut Unpack(&bytes), &Numbers::default(), &mut patterns, &mut Vec::new(), &mut kept);
+            Case::read(&kept).pack(&patterns, &mut again);
+            assert!(again == bytes);
+            Case::read(&kept).release(&mut patterns);
+        }
+        assert!(patterns.is_empty());
     }
 }

@@ -908,3 +908,56 @@ fn say(out: &mut Output, said: &Said, clock: &Clock, terms: &Terms, story: &Stor
     out.heads.push([story.case.desk, kind, (out.bytes.len() - before) as u32]);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(name: &[u8], id: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut pack = Pack(&mut bytes);
+        pack.u32(0);
+        pack.short(name);
+        pack.u8(1);
+        pack.i64(1_000);
+        pack.u8(0);
+        [0, 0, 0].into_iter().for_each(|number| pack.u32(number));
+        [1_000, 1_000].into_iter().for_each(|instant| pack.i64(instant));
+        pack.u32(0);
+        pack.short(id);
+        pack.short(b"");
+        pack.long(br#"{"some":"content"}"#);
+        pack.u8(0);
+        bytes
+    }
+
+    #[test]
+    fn hashes_that_collide_are_told_apart_by_the_cases_themselves() {
+        let mut engine = Engine::new(true, 0, 11);
+        engine.add_lane(10);
+        engine.name(b"/source");
+        let gone = Hashes::default();
+        let (vendor, service): (Box<[u8]>, Box<[u8]>) = ((*b"v").into(), (*b"s").into());
+        engine.set_desk(Desk { vendor, service, lane: 0, rulings: Vec::new(), horizon: 0, last_gone: 0, open: true, gone });
+        let texts: Vec<[Vec<u8>; 2]> = (0..40).map(|i| [format!("case-{i}").into_bytes(), format!("id-{i:08x}").into_bytes()]).collect();
+        for [name, id] in &texts {
+            engine.put_in(&mut Unpack(&packed(name, id)), &Numbers::default());
+        }
+        for [name, id] in &texts {
+            let (of_case, of_event) = (engine.case_hash(0, name), engine.event_hash(b"v", b"/source", id));
+            for other in 0..40 {
+                engine.by_name.insert(of_case, other);
+                engine.posted.insert(of_event, other);
+            }
+        }
+        for (number, [name, id]) in texts.iter().enumerate() {
+            assert_eq!(engine.find(0, name), Some(number as u32));
+            assert_eq!(engine.holder(b"v", b"/source", id), Some(number as u32));
+            assert_eq!(engine.holder(b"w", b"/source", id), None);
+            assert_eq!(engine.holder(b"v", b"/other", id), None);
+            let mut out = Vec::new();
+            engine.copy_one(number as u32, &mut out);
+            assert_eq!(out, packed(name, id));
+        }
+    }
+}

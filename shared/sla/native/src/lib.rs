@@ -362,13 +362,14 @@ fn form(from: &mut Unpack) -> Vec<Piece> {
 fn set_desk(engine: &mut Engine, from: &mut Unpack) -> i64 {
     let (vendor, service): (Box<[u8]>, Box<[u8]>) = (from.short().into(), from.short().into());
     let (lane, horizon, last_gone, open) = (from.u32(), from.i64(), from.i64(), from.u8() != 0);
-    let rulings = (0..from.u32())
+    let rulings: Vec<Ruling> = (0..from.u32())
         .map(|_| {
             let rules = from.u32();
             let (begin, end, mark, types) = (from.i64(), from.i64(), from.i64() as u64, from.numbers());
             Ruling { rules: (rules != u32::MAX).then_some(rules), from: begin, to: end, types, mark }
         })
         .collect();
+    let open = open && u8::try_from(rulings.len()).is_ok(); // a clock's place is a byte
     i64::from(engine.set_desk(Desk { vendor, service, lane, rulings, horizon, last_gone, open, gone: names::Hashes::default() }))
 }
 
