@@ -505,8 +505,8 @@ impl Engine {
 
     // -- time -----------------------------------------------------------------------------------------------------
 
-    /// The next timer of a lane that still holds.
-    fn next_timer(&mut self, lane: u32) -> Option<Timer> {
+    /// The next timer of a lane that still holds, unless one that is not `wanted` comes before.
+    fn next_timer(&mut self, lane: u32, wanted: impl Fn(&Timer) -> bool) -> Option<Timer> {
         loop {
             let (cases, desks, rules, calendars) = (&self.cases, &self.desks, &self.rules, &self.calendars);
             let timers = &mut self.lanes[lane as usize].timers;
@@ -530,6 +530,9 @@ impl Engine {
                     }
                 }
             })?;
+            if !wanted(&timer) {
+                return None;
+            }
             if self.holds(lane, &timer) {
                 return Some(timer);
             }
@@ -553,7 +556,7 @@ impl Engine {
     /// When the next timer of a lane is called; FOREVER: nothing waits.
     pub fn next_at(&mut self, lane: u32) -> Ms {
         let due = self.lanes[lane as usize].due.last().map_or(FOREVER, |timer| timer.0);
-        self.next_timer(lane).map_or(FOREVER, |timer| timer.0).min(due)
+        self.next_timer(lane, |_| true).map_or(FOREVER, |timer| timer.0).min(due)
     }
 
     /// Those that are being fired wait among the others again: something comes before them, or beside.
@@ -567,7 +570,7 @@ impl Engine {
     /// Fire what is to be called before `until`, in order.
     pub fn fire(&mut self, lane: u32, until: Ms) -> Why {
         if let Some(&due) = self.lanes[lane as usize].due.last() {
-            if self.next_timer(lane).is_some_and(|next| (next.0, next.1) <= (due.0, due.1)) {
+            if self.next_timer(lane, |next| (next.0, next.1) <= (due.0, due.1)).is_some() {
                 self.put_off(lane);
             }
         }
@@ -589,9 +592,10 @@ impl Engine {
                     return Why::More;
                 }
             }
-            let Some(first) = self.next_timer(lane).filter(|timer| timer.0 < until) else { return Why::End };
-            let mut group = Vec::new();
-            while let Some(timer) = self.next_timer(lane).filter(|timer| (timer.0, timer.1) == (first.0, first.1)) {
+            let Some(first) = self.next_timer(lane, |timer| timer.0 < until) else { return Why::End };
+            self.lanes[lane as usize].timers.pop();
+            let mut group = vec![first];
+            while let Some(timer) = self.next_timer(lane, |timer| (timer.0, timer.1) == (first.0, first.1)) {
                 self.lanes[lane as usize].timers.pop();
                 group.push(timer);
             }
@@ -606,7 +610,7 @@ impl Engine {
     /// Cases that are called at an instant go up: Python has timers of the same instant, and one order holds for all.
     pub fn rise_at(&mut self, lane: u32, at: Ms) {
         self.put_off(lane);
-        while let Some(timer) = self.next_timer(lane).filter(|timer| timer.0 == at) {
+        while let Some(timer) = self.next_timer(lane, |timer| timer.0 <= at).filter(|timer| timer.0 == at) {
             self.lanes[lane as usize].timers.pop();
             self.rising.push(timer.2);
         }
@@ -628,7 +632,9 @@ impl Engine {
         let case = self.cases.case(number);
         let desk = &self.desks[case.desk as usize];
         let lane = &mut self.lanes[desk.lane as usize];
-        let mut clock = case.clock(place).expect("it waits");
+        self.clocks.clear();
+        self.clocks.extend(case.clocks());
+        let mut clock = self.clocks[usize::from(place)].expect("it waits");
         let point = if what == Waits::Due { clock.due } else { about }; // when the door had to be open
         if what == Waits::Warning || lane.door.is_blind(point) {
             return Err(Beyond);
@@ -653,8 +659,6 @@ impl Engine {
         }
         tally(&mut self.rules, &before, -1);
         tally(&mut self.rules, &clock, 1);
-        self.clocks.clear();
-        self.clocks.extend(case.clocks());
         self.clocks[usize::from(place)] = Some(clock);
         let bytes = &mut self.scratch[0];
         bytes.clear();
