@@ -47,7 +47,7 @@ impl Table {
     pub fn insert(&mut self, hash: u64, number: u32) {
         let (shard, tag) = parts(hash);
         let shard = &mut self.shards[shard];
-        if shard.count * 6 >= shard.homes * 5 {
+        if shard.count * 4 >= shard.homes * 3 {
             shard.grow();
         }
         shard.insert(entry(tag, number));
@@ -66,9 +66,10 @@ impl Shard {
     }
 
     fn find(&self, wanted: u32) -> impl Iterator<Item = u32> + '_ {
-        let slots = self.slots.get(self.home(wanted)..).unwrap_or(&[]).iter();
-        let near = slots.take_while(move |&&slot| slot != EMPTY && tag(slot) <= wanted);
-        near.filter(move |&&slot| tag(slot) == wanted).map(|&slot| slot as u32)
+        let first = entry(wanted, 0);
+        let slots = self.slots.get(self.home(wanted)..).unwrap_or(&[]).iter().copied();
+        let found = slots.skip_while(move |&slot| slot < first);
+        found.take_while(move |&slot| tag(slot) == wanted && slot != EMPTY).map(|slot| slot as u32)
     }
 
     fn insert(&mut self, entry: u64) {
@@ -80,13 +81,14 @@ impl Shard {
             return;
         }
         self.count += 1;
-        match self.slots[at.min(self.slots.len())..].iter().position(|&slot| slot == EMPTY) {
-            Some(gap) => {
-                self.slots.copy_within(at..at + gap, at + 1);
-                self.slots[at] = entry;
+        let mut moved = entry;
+        for slot in self.slots.get_mut(at..).unwrap_or(&mut []) {
+            std::mem::swap(slot, &mut moved);
+            if moved == EMPTY {
+                return;
             }
-            None => self.slots.insert(at, entry),
         }
+        self.slots.push(moved);
     }
 
     fn remove(&mut self, entry: u64) {
