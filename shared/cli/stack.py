@@ -11,7 +11,10 @@ from shared.cli.console import fail
 from shared.runtime.settings import BadSettings, load
 
 # For a state of gigabytes: huge pages, and memory that was used once is kept. A third more events a second, and snapshots in less time.
-HUGE_PAGES: Final = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=134217728"
+HUGE_PAGES: Final = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {"hugetlb": 1, "mmap_threshold": 1 << 25, "trim_threshold": 1 << 31, "top_pad": 1 << 26}.items()
+)
 
 
 def up(
