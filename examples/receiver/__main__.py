@@ -77,6 +77,12 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def _end(*_: object) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C at a terminal is often followed by a supervisor's SIGTERM
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(0)
+
+
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(
@@ -88,11 +94,9 @@ def main() -> None:
     secret = os.environ.get("WEBHOOK_SECRET", "")
     if not secret.startswith("whsec_"):
         sys.exit("set WEBHOOK_SECRET to the secret of SLAWATCH_WEBHOOK_SECRET, whsec_…")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        Receiver(arguments.port, secret, verbose=arguments.verbose).serve_forever()
-    except KeyboardInterrupt:
-        sys.exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    Receiver(arguments.port, secret, verbose=arguments.verbose).serve_forever()
 
 
 if __name__ == "__main__":
