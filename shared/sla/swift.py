@@ -369,10 +369,9 @@ class Swift:
             raise SwiftFailed("native code failed at folding; the message is on stderr")
         if self._folded.moved:
             self._ask(_Ask.MOVED)
-            answer = Unpack(self._answer())
-            while not answer.is_empty:
-                lane = self.lanes[answer.i64()]
-                lane.seen = answer.i64()
+            moved = array("q", self._answer())
+            for number, seen in zip(moved[0::2], moved[1::2], strict=True):
+                self.lanes[number].seen = seen
 
     def _said(self) -> Sequence[Written]:
         folded = self._folded

@@ -341,6 +341,10 @@ impl Engine {
         for (number, next) in numbers.iter_mut().zip(ahead) {
             std::hint::black_box(self.posted.find(next.of_event).next());
             *number = self.by_name.find(next.of_case).next();
+            if let Some(desk) = next.desk {
+                let lane = &self.lanes[self.desks[desk as usize].lane as usize];
+                std::hint::black_box((lane.seen, lane.timers.near));
+            }
         }
         self.cases.touch(numbers.into_iter().flatten());
     }
@@ -848,7 +852,7 @@ impl Fold<'_> {
             };
             let terms = terms_of(self.rules, self.calendars, clock);
             let before = clock.state;
-            let act = terms.rules.acts.get(&self.event.kind).copied();
+            let act = terms.rules.act(self.event.kind);
             if !clock.step(act, &terms, self.event.time, at, self.arrival)? || matches!(clock.state, State::Running | State::Paused) {
                 continue;
             }
@@ -877,7 +881,7 @@ impl Fold<'_> {
             _ => return Ok(None),
         };
         let terms = &self.rules[rules as usize];
-        match terms.acts.get(&event.kind) {
+        match terms.act(event.kind) {
             Some(Act::Start) => {}
             Some(Act::Unfold) => return Err(Beyond),
             _ => return Ok(None),

@@ -4,7 +4,8 @@ use crate::blake2b;
 use crate::case::{Kept, Story};
 use crate::clock::{Beyond, Clock, Plain, State, Terms, View, NEVER};
 use crate::instant::{self, Ms};
-use crate::rules::{Desk, Piece};
+use crate::packing::Unpack;
+use crate::rules::{Desk, SAME};
 
 /// What is said of a clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,34 +132,33 @@ pub fn write_line(out: &mut Vec<u8>, log_time: Ms, clock: &Clock, terms: &Terms,
 }
 
 #[allow(clippy::too_many_arguments)] // each is a part of what is told
-fn fill(out: &mut Vec<u8>, form: &[Piece], told: &Told, view: &View, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) {
-    for piece in form {
-        match piece {
-            Piece::Same(text) => out.extend_from_slice(text),
-            Piece::Blank(blank) => match blank {
-                0 => out.extend_from_slice(&told.id),
-                1 => out.extend_from_slice(story.case.name),
-                2 => out.extend_from_slice(told.kind),
-                3 => put_instant(out, told.time),
-                4 => out.extend_from_slice(&desk.vendor),
-                5 => out.extend_from_slice(&desk.service),
-                6 => out.extend_from_slice(&told.breach_id),
-                7 => out.extend_from_slice(told.revision),
-                8 => put_text(out, story.case.name),
-                9 => out.extend_from_slice(clock.state.name()),
-                10 => put_instant(out, clock.started),
-                11 => put_instant(out, clock.due),
-                12 => put_instant(out, clock.stopped),
-                13 => put_seconds(out, view.used),
-                14 => put_seconds(out, clock.within),
-                15 => put_seconds(out, view.paused),
-                16 => put_seconds(out, view.late),
-                17 => put_seconds(out, view.overdue),
-                18 => out.extend_from_slice(told.cause),
-                19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
-                20 => put_evidence(out, clock, story),
-                _ => put_instant(out, told.decided_at),
-            },
+fn fill(out: &mut Vec<u8>, form: &[u8], told: &Told, view: &View, clock: &Clock, terms: &Terms, story: &Story, desk: &Desk) {
+    let mut form = Unpack(form);
+    while !form.is_empty() {
+        match form.u8() {
+            SAME => out.extend_from_slice(form.long()),
+            0 => out.extend_from_slice(&told.id),
+            1 => out.extend_from_slice(story.case.name),
+            2 => out.extend_from_slice(told.kind),
+            3 => put_instant(out, told.time),
+            4 => out.extend_from_slice(&desk.vendor),
+            5 => out.extend_from_slice(&desk.service),
+            6 => out.extend_from_slice(&told.breach_id),
+            7 => out.extend_from_slice(told.revision),
+            8 => put_text(out, story.case.name),
+            9 => out.extend_from_slice(clock.state.name()),
+            10 => put_instant(out, clock.started),
+            11 => put_instant(out, clock.due),
+            12 => put_instant(out, clock.stopped),
+            13 => put_seconds(out, view.used),
+            14 => put_seconds(out, clock.within),
+            15 => put_seconds(out, view.paused),
+            16 => put_seconds(out, view.late),
+            17 => put_seconds(out, view.overdue),
+            18 => out.extend_from_slice(told.cause),
+            19 => out.extend_from_slice(if terms.calendar.is_provisional(clock.due) { b"true" } else { b"false" }),
+            20 => put_evidence(out, clock, story),
+            _ => put_instant(out, told.decided_at),
         }
     }
 }

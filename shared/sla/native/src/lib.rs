@@ -21,7 +21,6 @@ mod table;
 mod timers;
 
 use std::collections::hash_map::RandomState;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Mutex;
@@ -31,7 +30,7 @@ use case::Numbers;
 use clock::Act;
 use engine::{Engine, Why};
 use packing::{Pack, Unpack};
-use rules::{Choice, Desk, Piece, Rules, Ruling, Target};
+use rules::{Choice, Desk, Rules, Ruling, Target, SAME};
 
 const FAILED: i64 = i64::MIN;
 
@@ -330,7 +329,7 @@ fn set_calendar(engine: &mut Engine, from: &mut Unpack) -> i64 {
 
 fn set_rules(engine: &mut Engine, from: &mut Unpack) -> i64 {
     let (grace, horizon, next_open) = (from.i64(), from.i64(), from.u8() != 0);
-    let acts: HashMap<u32, Act> = (0..from.u32()).map(|_| (from.u32(), Act::of(from.u8()))).collect();
+    let acts = (0..from.u32()).map(|_| (from.u32(), Act::of(from.u8()))).collect();
     let targets =
         (0..from.u8()).map(|_| Target { within: from.i64(), calendar: from.u32(), warnings: from.longs().into_boxed_slice() }).collect();
     let or_none = |number: u8| (number != u8::MAX).then_some(number);
@@ -350,13 +349,15 @@ fn set_rules(engine: &mut Engine, from: &mut Unpack) -> i64 {
     engine.rules.len() as i64 - 1
 }
 
-fn form(from: &mut Unpack) -> Vec<Piece> {
-    (0..from.u32())
-        .map(|_| match from.u8() {
-            u8::MAX => Piece::Same(from.long().into()),
-            blank => Piece::Blank(blank),
-        })
-        .collect()
+fn form(from: &mut Unpack) -> Box<[u8]> {
+    let count = from.u32();
+    let all = from.0;
+    for _ in 0..count {
+        if from.u8() == SAME {
+            from.long();
+        }
+    }
+    all[..all.len() - from.0.len()].into()
 }
 
 fn set_desk(engine: &mut Engine, from: &mut Unpack) -> i64 {

@@ -24,25 +24,27 @@ pub enum Choice {
     Python,
 }
 
-/// A piece of the form of a statement.
-pub enum Piece {
-    Same(Box<[u8]>),
-    Blank(u8),
-}
+pub const SAME: u8 = u8::MAX;
 
 /// A deadline objective under one version of its agreement.
 pub struct Rules {
     pub grace: Ms,
     pub horizon: Ms,
     pub next_open: bool,
-    pub acts: HashMap<u32, Act>, // by the type of the event
+    pub acts: Box<[(u32, Act)]>, // by the type of the event
     pub choice: Choice,
     pub targets: Vec<Target>,
-    pub key: [Box<[u8]>; 2],   // agreement, objective: what orders timers of one instant
-    pub statement: Vec<Piece>, // the form of a statement
-    pub line: Vec<Piece>,      // and of a line of `cases.ndjson`
-    pub cause: Box<[u8]>,      // of a breach, as JSON
-    pub counts: [i64; 5],      // clocks by state
+    pub key: [Box<[u8]>; 2],  // agreement, objective: what orders timers of one instant
+    pub statement: Box<[u8]>, // the form of a statement, as Python told it: blanks by number, SAME and a text with its length
+    pub line: Box<[u8]>,      // and of a line of `cases.ndjson`
+    pub cause: Box<[u8]>,     // of a breach, as JSON
+    pub counts: [i64; 5],     // clocks by state
+}
+
+impl Rules {
+    pub fn act(&self, kind: u32) -> Option<Act> {
+        self.acts.iter().find(|(known, _)| *known == kind).map(|(_, act)| *act)
+    }
 }
 
 /// A promise at a desk.
