@@ -253,7 +253,8 @@ _NOBODY: Final = _Nobody()
 def _name_of(engine: Engine, book: Any) -> Name | None:
     """Who waits, by where it stands; None: nobody that can still be woken."""
     if isinstance(book, Case):
-        return (book.desk.vendor, book.desk.service, book.name, None) if book.events else None
+        stays = book.desk.cases.get(book.name) is book
+        return (book.desk.vendor, book.desk.service, book.name, None) if stays else None
     place = getattr(book, "place", book)
     desk = engine.vendors[place.vendor].desks[place.service]
     for key, kept in desk.books.items():
@@ -368,6 +369,7 @@ def _restore_cases(engine: Engine, piece: _Cases) -> None:
             event.vendor, event.service = desk.vendor, desk.service
             _post(vendor, event)
             engine.note(desk, name, event.source, event.id)
+    desk.lane.timers.watch(desk.lane.leaving.at)
 
 
 def _restore_swift(engine: Engine, head: _SwiftHead, block: bytes) -> int:

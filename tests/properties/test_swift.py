@@ -377,3 +377,11 @@ def test_a_case_that_lost_all_its_evidence_is_the_engines_after_a_checkpoint_too
     for clock in ("event", "log"):
         for breaks in ([0], [1], [0, 1]):
             _agree([PLAIN], clock, steps, NOON + DAY, 1, breaks)
+
+
+def test_a_case_that_lost_all_its_evidence_keeps_its_timers_in_a_checkpoint() -> None:
+    """It leaves when the breach it once had is final, and what it lost is new when it comes again."""
+    steps = [_step("opened", "c0", NOON), _step("opened", "c1", NOON + DAY, replaces="opened c0")]
+    steps += [("pulse", NOON + 28 * HOUR, b""), _step("opened", "c0", NOON, arrival=NOON + 100 * HOUR)]
+    for breaks in ([], [0], [1], [2]):
+        _agree([PLAIN | {"horizon": "1d"}], "log", steps, NOON + 101 * HOUR, 1, breaks)
