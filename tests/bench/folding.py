@@ -27,7 +27,8 @@ BUDGETS_MS = {"P1": 15 * 60_000, "P2": 3_600_000, "P3": 4 * 3_600_000, "P4": 24 
 BASE = 1_772_323_200  # 2026-03-01
 BASE_MS = BASE * 1000
 GROWTH_EVENTS = 60_000
-FEW = 300_000  # closed cases
+FEW = 300_000  # closed cases at length
+MANY = 1_000_000  # and on the swift path
 LARGE = 10_000_000  # clocks: too many to fold them at length
 STRETCH = 4_000  # records that go the swift path at once: as many as the evaluator fetches
 
@@ -254,7 +255,8 @@ def report_memory(out: Console, clocks: Sequence[int]) -> None:
     """How large."""
     for number in clocks:
         for swift in (True, False) if number < LARGE else (True,):
-            opened, closed = (apart(memory, min(number, FEW) if done else number, closed=done, swift=swift) for done in (False, True))
+            few = min(number, MANY if swift else FEW)
+            opened, closed = (apart(memory, few if done else number, closed=done, swift=swift) for done in (False, True))
             out.print(
                 f"  {number:>10,} open clocks, {_way(swift=swift)}: {opened:,.0f} bytes each (bar 1,000, stretch 400); "
                 f"a closed case: {closed:,.0f} bytes (goal 150)"
