@@ -21,6 +21,7 @@ from shared.ports.log import Batch, Headers
 
 LIBRARY: Final = Path(__file__).with_name("native") / "libcolumns.so"
 _SEEK_MS: Final = 5_000
+_LEFT: Final = 10_000  # records that come while the group is taken leave of: nobody wants them
 _LEAVE_POLLS, _LEAVE_POLL_MS = 20, 100  # how long the group is taken leave of: a broker that is away notices by itself
 _HEAD: Final = "<II"  # of a record's headers: its position, how many
 
@@ -183,10 +184,7 @@ class BulkConsumer:
     # -- in the thread that takes ----------------------------------------------------------------------------------
 
     def take(self, limit: int, timeout: float) -> Taken:
-        taken = self._taken
-        done = self._columns.columns_take(self._taker, self._calls, self._queue, limit, round(timeout * 1_000), ctypes.byref(taken))
-        if done < 0:
-            raise KafkaException(KafkaError(KafkaError._FAIL, "native code failed at taking; the message is on stderr"))
+        taken = self._take(limit, round(timeout * 1_000))
         self._client.hear(0)
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -196,6 +194,12 @@ class BulkConsumer:
             text = ctypes.string_at(taken.text, taken.text_length).decode(errors="replace")
             trouble = KafkaError(taken.error, text, self._client.error(taken.error).fatal())
         return Taken([_batch(self._topic, taken.parts[number]) for number in range(taken.count)], trouble)
+
+    def _take(self, limit: int, timeout_ms: int) -> _Taken:
+        taken = self._taken
+        if self._columns.columns_take(self._taker, self._calls, self._queue, limit, timeout_ms, ctypes.byref(taken)) < 0:
+            raise KafkaException(KafkaError(KafkaError._FAIL, "native code failed at taking; the message is on stderr"))
+        return taken
 
     def seek(self, partition: int, offset: int | None) -> None:
         with self._places({partition: OFFSET_INVALID}) as places:
@@ -232,7 +236,7 @@ class BulkConsumer:
         for _ in range(_LEAVE_POLLS):
             if self._library.rd_kafka_consumer_closed(self._handle):
                 break
-            self._library.rd_kafka_queue_poll_callback(self._queue, _LEAVE_POLL_MS)
+            self._take(_LEFT, _LEAVE_POLL_MS)  # rebalances are told while records are taken
         with self._asking:
             self._is_closed = True
         self._library.rd_kafka_queue_destroy(self._queue)

@@ -116,7 +116,6 @@ def library() -> ctypes.CDLL | None:
         ("commit_queue", i32, (pointer, PLACES, pointer, pointer, pointer)),
         ("consumer_close_queue", pointer, (pointer, pointer)),
         ("consumer_closed", i32, (pointer,)),
-        ("queue_poll_callback", i32, (pointer, i32)),
     ):
         function = getattr(found, f"rd_kafka_{name}")
         function.restype, function.argtypes = result, arguments
