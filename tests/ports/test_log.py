@@ -259,6 +259,26 @@ async def test_a_producer_that_is_closed_meanwhile_does_nothing(kafka: str, uniq
     assert (len(producer), producer.failures) == (0, [])
 
 
+async def test_what_nobody_holds_any_more_arrives_as_it_was(kafka: str, unique: str) -> None:
+    if not is_there():
+        pytest.skip("librdkafka is not to be called here")
+    topic = Topic(unique, 1, 1, {})
+    await ensure({"bootstrap_servers": kafka}, [topic])
+    producer = BulkProducer(librdkafka(Settings(), kafka) | {"linger.ms": 200})
+    for n in range(8):
+        producer.put(topic.name, run(0, bytes([n]) * 100_000))
+    others = [bytes([255]) * 100_000 for _ in range(64)]  # where those lay, if they are let go of too early
+    async with asyncio.timeout(20):
+        while len(producer):
+            await asyncio.sleep(0.05)
+            producer.poll(0)
+    producer.close()
+    records: list[Record] = []
+    await KafkaScanner({"bootstrap_servers": kafka}).scan(topic.name, 0, 0, 8, records.extend)
+    assert [(record.value[:1], len(set(record.value))) for record in records] == [(bytes([n]), 1) for n in range(8)]
+    assert len(others) == 64
+
+
 def test_a_setting_that_librdkafka_does_not_know_is_told() -> None:
     if not is_there():
         pytest.skip("librdkafka is not to be called here")

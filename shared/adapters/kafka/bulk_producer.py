@@ -13,7 +13,7 @@ from shared.adapters.kafka.librdkafka import FAILED_DELIVERY, PRODUCER, Client, 
 from shared.ports.log import Run
 
 _UNASSIGNED: Final = -1  # a partition: that of the key
-_COPY: Final = 2  # the entries' bytes are copied: they need not outlive the call
+_UNCOPIED: Final = 0  # values stay where they are, keys are copied
 _IN_FLIGHT, _QUEUED = 0x1, 0x2  # what to purge
 _WORDS: Final = 9  # of a message: error, topic, partition, value, its length, key, its length, offset, opaque
 _ERROR_BITS: Final = 0xFFFFFFFF  # of a message's first word
@@ -33,12 +33,16 @@ class BulkProducer:
         self._library, self._handle = self._client.library, self._client.handle
         self._using = Lock()
         self._is_closed = False
+        self._values: list[bytes] = []  # of what may be on its way: librdkafka reads them there
         self.failures: list[KafkaError] = []
 
     def __len__(self) -> int:
         """How many entries are neither delivered nor told as failed."""
         with self._using:
-            return 0 if self._is_closed else cast(int, self._library.rd_kafka_outq_len(self._handle))
+            return 0 if self._is_closed else self._on_their_way()
+
+    def _on_their_way(self) -> int:
+        return cast(int, self._library.rd_kafka_outq_len(self._handle))
 
     def put(self, topic: str, run: Run) -> None:
         """Hand over entries. Those that are refused at once are among the failures."""
@@ -50,7 +54,8 @@ class BulkProducer:
         with self._using:
             if self._is_closed:
                 return
-            if self._library.rd_kafka_produce_batch(self._client.topic(topic), partition, _COPY, at, count) != count:
+            self._values.append(run.values)
+            if self._library.rd_kafka_produce_batch(self._client.topic(topic), partition, _UNCOPIED, at, count) != count:
                 wrong = [word for word in messages[0::_WORDS] if word & _ERROR_BITS]
                 self.failures += [self._client.error(ctypes.c_int32(word).value) for word in wrong]
 
@@ -59,6 +64,8 @@ class BulkProducer:
         with self._using:
             if not self._is_closed:
                 self.failures += self._client.hear(timeout)
+                if not self._on_their_way():
+                    self._values.clear()
 
     def flush(self, timeout: float) -> None:
         """Wait for what is on its way, at most so many seconds."""

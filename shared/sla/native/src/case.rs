@@ -3,15 +3,15 @@
 //! case:   desk, name, count, first time, last time, touched, places, length of its events; event, …; clock, …
 //! event:  flags, type, (source, activations, content type)?, time, arrival, id, text?, content?
 //!
-//! Instants are steps from one that stands before; ids and contents are kept by `patterns.rs`.
+//! Instants are steps from one that stands before; the name, ids and contents are kept by `patterns.rs`.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 use crate::clock::{Clock, Span, NEVER};
 use crate::event::Event;
 use crate::instant::{Ms, FOREVER};
 use crate::packing::{Pack, Unpack};
-use crate::patterns::{Patterns, IN_CONTENT, IN_ID};
+use crate::patterns::{Patterns, IN_CONTENT, IN_ID, IN_NAME};
 
 pub const EVENTS_MAX: usize = 32; // as many as `Clock::noted` has bits
 const SAME_CONTENT: u8 = 1; // as that of the event before
@@ -21,7 +21,7 @@ const ROLE_SHIFT: u8 = 4;
 
 pub struct Case<'a> {
     pub desk: u32,
-    pub name: &'a [u8],
+    name: &'a [u8], // as `Patterns` keeps it; empty: it is to come
     pub count: u8,
     pub span: Span,
     places: u8, // one for each promise of its desk
@@ -48,8 +48,8 @@ pub struct Packed<'a> {
 pub struct Kept<'a>(pub Packed<'a>);
 
 impl Packed<'_> {
-    /// Append it as the next event of a case.
-    pub fn put(&self, out: &mut Vec<u8>, case: &Case, patterns: &mut Patterns) {
+    /// Append it as the next event of a case of this name.
+    pub fn put(&self, out: &mut Vec<u8>, case: &Case, name: &[u8], patterns: &mut Patterns) {
         let before = case.events(patterns).last();
         let at = out.len();
         let mut flags = self.role << ROLE_SHIFT;
@@ -67,16 +67,16 @@ impl Packed<'_> {
         pack.step(before.as_ref().map_or(case.span.first, |Kept(before)| before.time), self.time);
         pack.step(self.time, self.arrival);
         let hint = u64::from(self.source) << 32 | u64::from(self.kind) << 16;
-        patterns.put(pack.0, self.id, case.name, IN_ID, hint);
+        patterns.put(pack.0, self.id, name, IN_ID, hint);
         if !self.text.is_empty() {
             flags |= HAS_TEXT;
             pack.text(self.text);
         }
         match before {
-            Some(Kept(before)) if patterns.is(before.content, case.name, self.content) => flags |= SAME_CONTENT,
+            Some(Kept(before)) if patterns.is(before.content, name, self.content) => flags |= SAME_CONTENT,
             _ => {
                 let end = self.content.rchunks(8).next().map_or(0, |end| end.iter().fold(1, |sum, &byte| sum << 8 | u64::from(byte)));
-                patterns.put(out, self.content, case.name, IN_CONTENT, hint ^ end.wrapping_mul(31) ^ self.content.len() as u64);
+                patterns.put(out, self.content, name, IN_CONTENT, hint ^ end.wrapping_mul(31) ^ self.content.len() as u64);
             }
         }
         out[at] = flags;
@@ -105,9 +105,15 @@ impl<'a> Kept<'a> {
 
 impl<'a> Case<'a> {
     /// A case whose first event is to come, at `time`.
-    pub fn new(desk: u32, name: &'a [u8], time: Ms) -> Case<'a> {
+    pub fn new(desk: u32, time: Ms) -> Case<'a> {
         let span = Span { first: time, last: NEVER, touched: NEVER };
-        Case { desk, name, count: 0, span, places: 0, events: b"", clocks: b"" }
+        Case { desk, name: b"", count: 0, span, places: 0, events: b"", clocks: b"" }
+    }
+
+    /// The same, with its name, which is kept in `out`.
+    pub fn named(self, name: &[u8], patterns: &mut Patterns, out: &'a mut Vec<u8>) -> Case<'a> {
+        patterns.put(out, name, b"", IN_NAME, u64::from(self.desk));
+        Case { name: out, ..self }
     }
 
     pub fn read(bytes: &'a [u8]) -> Case<'a> {
@@ -121,9 +127,13 @@ impl<'a> Case<'a> {
     }
 
     /// Whether what is kept is the case of this name at a desk.
-    pub fn is(bytes: &[u8], desk: u32, name: &[u8]) -> bool {
+    pub fn is(bytes: &[u8], desk: u32, name: &[u8], patterns: &Patterns) -> bool {
         let mut from = Unpack(bytes);
-        from.number() == u64::from(desk) && from.text() == name
+        from.number() == u64::from(desk) && patterns.is(from.text(), b"", name)
+    }
+
+    pub fn name(&self, patterns: &Patterns) -> Cow<'a, [u8]> {
+        patterns.text(self.name, b"")
     }
 
     /// Append it with such clocks; `event`, which is `packed`, is one more of its events.
@@ -172,6 +182,7 @@ impl<'a> Case<'a> {
 
     /// It is here no more, nor are its texts.
     pub fn release(&self, patterns: &mut Patterns) {
+        patterns.release(self.name);
         let mut from = Unpack(self.events);
         let mut before: Option<Packed> = None;
         for _ in 0..self.count {
@@ -187,11 +198,13 @@ impl<'a> Case<'a> {
 
     /// Whether an event is one of its own: `source` as a number.
     pub fn holds(&self, source: u32, id: &[u8], patterns: &Patterns) -> bool {
-        self.events(patterns).any(|Kept(own)| own.source == source && patterns.is(own.id, self.name, id))
+        let name = self.name(patterns);
+        self.events(patterns).any(|Kept(own)| own.source == source && patterns.is(own.id, &name, id))
     }
 
     /// Whether an event says the same as one of its own: `source` and `content_type` as numbers.
     pub fn says(&self, event: &Event, kind: u32, source: u32, content_type: u32, patterns: &Patterns) -> bool {
+        let name = self.name(patterns);
         self.events(patterns).any(|Kept(own)| {
             own.source == source
                 && own.kind == kind
@@ -199,24 +212,24 @@ impl<'a> Case<'a> {
                 && own.text == event.text
                 && own.role == event.role
                 && own.content_type == content_type
-                && patterns.is(own.id, self.name, event.id)
-                && patterns.is(own.content, self.name, event.content)
+                && patterns.is(own.id, &name, event.id)
+                && patterns.is(own.content, &name, event.content)
         })
     }
 
     /// Everything of it, for a checkpoint or for Python. `unpack` reads it.
     pub fn pack(&self, patterns: &Patterns, out: &mut Vec<u8>) {
-        let (mut id, mut content) = (Vec::new(), Vec::new());
+        let (mut id, mut content, name) = (Vec::new(), Vec::new(), self.name(patterns));
         let mut out = Pack(out);
         out.u32(self.desk);
-        out.short(self.name);
+        out.short(&name);
         out.u8(self.count);
         out.i64(self.span.touched);
         for Kept(event) in self.events(patterns) {
             id.clear();
             content.clear();
-            patterns.write(event.id, self.name, &mut id);
-            patterns.write(event.content, self.name, &mut content);
+            patterns.write(event.id, &name, &mut id);
+            patterns.write(event.content, &name, &mut content);
             out.u8(event.role);
             out.u32(event.kind);
             out.u32(event.source);
@@ -234,7 +247,9 @@ impl<'a> Case<'a> {
 
     /// Append what `pack` wrote as it is kept, with other numbers for names, desks and rules, where such are given.
     pub fn unpack(from: &mut Unpack<'a>, numbers: &Numbers, patterns: &mut Patterns, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
-        let mut case = Case::new(numbers.desk(from.u32()), from.short(), NEVER);
+        let (desk, name) = (numbers.desk(from.u32()), from.short());
+        let mut of_name = Vec::new();
+        let mut case = Case::new(desk, NEVER).named(name, patterns, &mut of_name);
         let count = from.u8();
         let touched = from.i64();
         let mut events = Vec::new();
@@ -250,7 +265,7 @@ impl<'a> Case<'a> {
             }
             let event = Packed { kind, source, known, time, arrival, role, id, text, content_type, content };
             scratch.clear();
-            event.put(scratch, &Case { count: place, events: &events, ..case }, patterns);
+            event.put(scratch, &Case { count: place, events: &events, ..case }, name, patterns);
             events.extend_from_slice(scratch);
             case.span.last = time;
         }
@@ -263,6 +278,7 @@ impl<'a> Case<'a> {
 /// A case as it is told of: with the event that is just coming to it, if one is.
 pub struct Story<'a> {
     pub case: &'a Case<'a>,
+    pub name: &'a [u8],
     pub coming: Option<&'a Packed<'a>>,
     pub patterns: &'a Patterns,
 }

@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::packing::push;
 use crate::pages::Pages;
+use crate::patterns::Patterns;
 
 const LINE: usize = 64; // of memory
 const GONE: u32 = u32::MAX; // in place of a handle
@@ -48,8 +49,8 @@ impl Cases {
         self.get(number).expect("it is there")
     }
 
-    pub fn is(&self, number: u32, desk: u32, name: &[u8]) -> bool {
-        Case::is(self.bytes(number), desk, name)
+    pub fn is(&self, number: u32, desk: u32, name: &[u8], patterns: &Patterns) -> bool {
+        Case::is(self.bytes(number), desk, name, patterns)
     }
 
     /// All of them, with their numbers.

@@ -4,7 +4,7 @@
 
 use crate::calendar::Calendar;
 use crate::case::Numbers;
-use crate::instant::{Ms, FOREVER};
+use crate::instant::{Ms, FOREVER, MINUTE};
 use crate::packing::{Pack, Unpack};
 use crate::rules::Rules;
 
@@ -73,6 +73,9 @@ pub struct Clock {
 }
 
 const STATE_BITS: u32 = 3;
+const UNEVEN: u16 = 1 << 15; // its target is not of whole minutes
+const TARGET_BITS: u32 = 3;
+const MANY: u8 = 7; // a target's number that has a byte of its own
 const NONE: u8 = 7; // in place of a state: there is no clock
 const NOTHING: Clock = Clock {
     started: 0,
@@ -269,7 +272,6 @@ impl Clock {
     fn guess(&mut self, span: &Span, mut each: impl FnMut(&mut Ms, Ms)) {
         each(&mut self.started, span.first);
         each(&mut self.mark, span.last);
-        each(&mut self.within, 0);
         each(&mut self.paused, 0);
         let worked = self.mark.wrapping_sub(self.started).wrapping_sub(self.paused);
         each(&mut self.used, worked);
@@ -287,6 +289,11 @@ impl Clock {
         let at = out.0.len();
         out.u16(0);
         let (mut bits, mut bit) = (clock.state as u16, 1 << STATE_BITS);
+        let unit = if clock.within % MINUTE == 0 { MINUTE } else { 1 };
+        if unit == 1 {
+            bits |= UNEVEN;
+        }
+        out.step(0, clock.within / unit);
         clock.guess(span, |instant, guess| {
             if *instant != guess {
                 bits |= bit;
@@ -296,8 +303,10 @@ impl Clock {
         });
         out.0[at..at + 2].copy_from_slice(&bits.to_le_bytes());
         out.number(u64::from(clock.noted));
-        out.number(u64::from(clock.rules));
-        out.u8(clock.target);
+        out.number(u64::from(clock.rules) << TARGET_BITS | u64::from(clock.target.min(MANY)));
+        if clock.target >= MANY {
+            out.u8(clock.target);
+        }
     }
 
     /// What `put` appended.
@@ -309,13 +318,18 @@ impl Clock {
         let bits = u16::from_le_bytes([low, from.u8()]);
         let mut bit = 1 << STATE_BITS;
         let mut clock = Clock { state: State::of(low & ((1 << STATE_BITS) - 1)), ..NOTHING };
+        clock.within = from.step(0) * if bits & UNEVEN == 0 { MINUTE } else { 1 };
         clock.guess(span, |instant, guess| {
             *instant = if bits & bit != 0 { from.step(guess) } else { guess };
             bit <<= 1;
         });
         clock.noted = from.number() as u32;
-        clock.rules = from.number() as u16;
-        clock.target = from.u8();
+        let number = from.number();
+        clock.rules = (number >> TARGET_BITS) as u16;
+        clock.target = number as u8 & MANY;
+        if clock.target == MANY {
+            clock.target = from.u8();
+        }
         Some(clock)
     }
 
@@ -364,7 +378,13 @@ mod tests {
                 some[drawn as usize % some.len()]
             };
             let span = Span { first: draw(), last: draw(), touched: draw() };
-            let mut clock = Clock { state: State::of((round % 5) as u8), noted: round as u32 * 7_919, rules: 300, target: 3, ..NOTHING };
+            let mut clock = Clock {
+                state: State::of((round % 5) as u8),
+                noted: round as u32 * 7_919,
+                rules: 300,
+                target: (round % 9) as u8,
+                ..NOTHING
+            };
             clock.instants().into_iter().for_each(|instant| *instant = draw());
             let (mut kept, mut packed, mut again) = (Vec::new(), Vec::new(), Vec::new());
             Clock::put(Some(&clock), &mut Pack(&mut kept), &span);

@@ -2,7 +2,7 @@
 //!
 //! Everything else is Python's. A case is here or there, never in both: what is beyond this goes up, whole, and stays there.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
 
 use crate::blake2b;
@@ -74,6 +74,7 @@ struct Next<'a> {
     event: Event<'a>,
     is_pythons: bool,  // instead of the event
     desk: Option<u32>, // none: it is not known as yet
+    of_source: u64,
     of_event: u64,
     of_case: u64,
     arrival: Ms,
@@ -92,6 +93,7 @@ struct Line {
     rules: u16,
     case: u32,
     place: u8,
+    name: (usize, u16), // where it stands among those that are sorted, and its length
 }
 
 #[derive(Default)]
@@ -127,7 +129,7 @@ pub struct Engine {
     pub unknown: (Vec<u8>, Vec<u8>), // vendor and service of a desk
     lines: Vec<Line>,                // of clocks, to be written, the last one first
     clocks: Vec<Option<Clock>>,      // of the case that is looked at
-    scratch: [Vec<u8>; 2],           // for a case and an event of it
+    scratch: [Vec<u8>; 3],           // for a case, an event of it and its name
 }
 
 fn end_of_hour(instant: Ms) -> Ms {
@@ -178,7 +180,7 @@ impl Engine {
     // -- who ------------------------------------------------------------------------------------------------------
 
     pub fn name(&mut self, text: &[u8]) -> Option<u32> {
-        self.names.number(self.seed, text)
+        self.names.number(self.hash(text), text)
     }
 
     pub fn add_lane(&mut self, grain: u32) -> u32 {
@@ -200,7 +202,7 @@ impl Engine {
     pub fn set_desk(&mut self, desk: Desk) -> u32 {
         let key = [desk.vendor.clone(), desk.service.clone()];
         let number = *self.desk_of.entry(key).or_insert(self.desks.len() as u32);
-        let hash = self.desk_hash(&desk.vendor, &desk.service);
+        let hash = self.desk_hash(self.hash(&desk.vendor), &desk.service);
         self.desk_by_hash.insert(hash, number);
         if number as usize == self.desks.len() {
             self.desks.push(desk);
@@ -211,12 +213,20 @@ impl Engine {
         number
     }
 
-    fn desk_hash(&self, vendor: &[u8], service: &[u8]) -> u64 {
-        hash(self.seed, vendor) ^ hash(self.seed.rotate_left(17), service)
+    fn hash(&self, text: &[u8]) -> u64 {
+        hash(self.seed, text)
+    }
+
+    fn desk_hash(&self, of_vendor: u64, service: &[u8]) -> u64 {
+        of_vendor ^ hash(self.seed.rotate_left(17), service)
     }
 
     pub fn desk(&self, vendor: &[u8], service: &[u8]) -> Option<u32> {
-        let number = *self.desk_by_hash.get(&self.desk_hash(vendor, service))?;
+        self.desk_by(self.hash(vendor), vendor, service)
+    }
+
+    fn desk_by(&self, of_vendor: u64, vendor: &[u8], service: &[u8]) -> Option<u32> {
+        let number = *self.desk_by_hash.get(&self.desk_hash(of_vendor, service))?;
         let desk = &self.desks[number as usize];
         (&*desk.vendor == vendor && &*desk.service == service).then_some(number)
     }
@@ -225,10 +235,8 @@ impl Engine {
         hash(self.seed ^ (u64::from(desk) << 20), name)
     }
 
-    fn event_hash(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> u64 {
-        hash(self.seed, id)
-            ^ hash(self.seed.rotate_left(29), source).rotate_left(7)
-            ^ hash(self.seed.rotate_left(43), vendor).rotate_left(13)
+    fn event_hash(&self, of_vendor: u64, of_source: u64, id: &[u8]) -> u64 {
+        self.hash(id) ^ of_source.rotate_left(7) ^ of_vendor.rotate_left(13)
     }
 
     /// Whether a clock of a case has left with it.
@@ -247,13 +255,13 @@ impl Engine {
     }
 
     fn find_by(&self, of_case: u64, desk: u32, name: &[u8]) -> Option<u32> {
-        self.by_name.find(of_case).find(|&number| self.cases.is(number, desk, name))
+        self.by_name.find(of_case).find(|&number| self.cases.is(number, desk, name, &self.patterns))
     }
 
     /// The number of the case that is here and holds an event.
     pub fn holder(&self, vendor: &[u8], source: &[u8], id: &[u8]) -> Option<u32> {
         let source_number = self.names.find(source)?;
-        self.holder_by(self.event_hash(vendor, source, id), vendor, source_number, id)
+        self.holder_by(self.event_hash(self.hash(vendor), self.hash(source), id), vendor, source_number, id)
     }
 
     fn holder_by(&self, of_event: u64, vendor: &[u8], source: u32, id: &[u8]) -> Option<u32> {
@@ -268,7 +276,7 @@ impl Engine {
         let of_case = self.case_hash(desk, name);
         self.pythons.insert(of_case);
         if !id.is_empty() {
-            let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
+            let of_event = self.event_hash(self.hash(&self.desks[desk as usize].vendor), self.hash(source), id);
             self.pythons_events.insert(of_event);
         }
     }
@@ -281,7 +289,7 @@ impl Engine {
 
     /// Python has forgotten an event.
     pub fn forget(&mut self, desk: u32, source: &[u8], id: &[u8]) {
-        let of_event = self.event_hash(&self.desks[desk as usize].vendor, source, id);
+        let of_event = self.event_hash(self.hash(&self.desks[desk as usize].vendor), self.hash(source), id);
         self.pythons_events.remove(&of_event);
     }
 
@@ -329,8 +337,10 @@ impl Engine {
         next.is_pythons = event::read(value, &mut next.event).is_none();
         if !next.is_pythons {
             let event = &next.event;
-            next.desk = self.desk(event.vendor, event.service);
-            next.of_event = self.event_hash(event.vendor, event.source, event.id);
+            let of_vendor = self.hash(event.vendor);
+            next.desk = self.desk_by(of_vendor, event.vendor, event.service);
+            next.of_source = self.hash(event.source);
+            next.of_event = self.event_hash(of_vendor, next.of_source, event.id);
             next.of_case = next.desk.map_or(0, |desk| self.case_hash(desk, event.case));
         }
     }
@@ -391,7 +401,7 @@ impl Engine {
 
     /// Put an event into its case. None: it is for Python.
     fn place(&mut self, next: &Next, event: &Event, desk: u32, horizon: Ms, arrival: Ms) -> Option<Why> {
-        let (kind, source) = (self.name(event.kind)?, self.name(event.source)?);
+        let (kind, source) = (self.name(event.kind)?, self.names.number(next.of_source, event.source)?);
         let content_type = if event.content_type.is_empty() { 0 } else { self.name(event.content_type)? + 1 };
         let &Next { of_event, of_case, .. } = next;
         if self.pythons_events.contains(&of_event) {
@@ -399,7 +409,7 @@ impl Engine {
         }
         if let Some(holder) = self.holder_by(of_event, event.vendor, source, event.id) {
             let case = self.cases.case(holder);
-            let is_its = case.desk == desk && case.name == event.case;
+            let is_its = self.cases.is(holder, desk, event.case, &self.patterns);
             let stays = is_its && !self.has_left(&case, case.clocks());
             return (stays && case.says(event, kind, source, content_type, &self.patterns)).then(|| {
                 self.counts.read += 1;
@@ -456,7 +466,7 @@ impl Engine {
         clocks.clear();
         let case = match to.found {
             Some(number) => self.cases.case(number),
-            None => Case::new(to.desk, to.name, event.time),
+            None => Case::new(to.desk, event.time),
         };
         if to.found.is_some() {
             clocks.extend(case.clocks());
@@ -469,7 +479,7 @@ impl Engine {
         }
         let (heads, bytes) = (self.out.heads.len(), self.out.bytes.len());
         clocks.iter().flatten().for_each(|clock| tally(&mut self.rules, clock, -1));
-        let story = Story { case: &case, coming: Some(event), patterns: &self.patterns };
+        let story = Story { case: &case, name: to.name, coming: Some(event), patterns: &self.patterns };
         let fold = Fold { story, event, arrival, desk, rules: &self.rules, calendars: &self.calendars };
         if fold.act(clocks, &mut self.out).is_err() {
             self.out.heads.truncate(heads);
@@ -479,10 +489,10 @@ impl Engine {
         }
         let noted = 1 << case.count;
         clocks.iter().flatten().for_each(|clock| tally(&mut self.rules, clock, 1));
-        let [bytes, of_event] = &mut self.scratch;
-        bytes.clear();
-        of_event.clear();
-        event.put(of_event, &case, &mut self.patterns);
+        let [bytes, of_event, of_name] = &mut self.scratch;
+        [&mut *bytes, of_event, of_name].into_iter().for_each(Vec::clear);
+        let case = if to.found.is_some() { case } else { case.named(to.name, &mut self.patterns, of_name) };
+        event.put(of_event, &case, to.name, &mut self.patterns);
         case.put(bytes, clocks, Some(event), of_event);
         let number = match to.found {
             Some(number) => {
@@ -620,15 +630,16 @@ impl Engine {
         }
     }
 
-    fn key_of(&self, timer: &Timer) -> ([&[u8]; 5], Waits) {
+    fn key_of(&self, timer: &Timer) -> ([&[u8]; 4], Cow<'_, [u8]>, Waits) {
         let case = self.cases.case(timer.2);
-        (self.key(case.desk, case.clock(timer.3).expect("it waits").rules, case.name), timer.4)
+        (self.promise(case.desk, case.clock(timer.3).expect("it waits").rules), case.name(&self.patterns), timer.4)
     }
 
-    fn key<'a>(&'a self, desk: u32, rules: u16, name: &'a [u8]) -> [&'a [u8]; 5] {
+    /// Whose clock it is, but for the case's name.
+    fn promise(&self, desk: u32, rules: u16) -> [&[u8]; 4] {
         let desk = &self.desks[desk as usize];
         let [agreement, objective] = &self.rules[usize::from(rules)].key;
-        [agreement, objective, &desk.vendor, &desk.service, name]
+        [agreement, objective, &desk.vendor, &desk.service]
     }
 
     /// A timer's time has come.
@@ -655,7 +666,7 @@ impl Engine {
             clock.last = at;
         }
         let said = Said { kind, time: if what == Waits::Due { clock.due } else { about }, decided_at: at };
-        let story = Story { case: &case, coming: None, patterns: &self.patterns };
+        let story = Story { case: &case, name: &case.name(&self.patterns), coming: None, patterns: &self.patterns };
         say(&mut self.out, &said, &clock, &terms, &story, desk)?;
         if what == Waits::Due {
             let last = at + terms.rules.horizon;
@@ -715,7 +726,7 @@ impl Engine {
     pub fn take_out(&mut self, number: u32, stays: bool, out: &mut Vec<u8>) {
         let Some(case) = self.cases.get(number) else { return };
         case.pack(&self.patterns, out);
-        let of_case = self.case_hash(case.desk, case.name);
+        let of_case = self.case_hash(case.desk, &case.name(&self.patterns));
         self.by_name.remove(of_case, number);
         if stays {
             self.pythons.insert(of_case);
@@ -733,13 +744,13 @@ impl Engine {
 
     /// The hashes of a case's events.
     fn events_of(&self, case: &Case) -> Vec<u64> {
-        let (vendor, patterns) = (&self.desks[case.desk as usize].vendor, &self.patterns);
-        let mut id = Vec::new();
+        let (of_vendor, patterns) = (self.hash(&self.desks[case.desk as usize].vendor), &self.patterns);
+        let (mut id, name) = (Vec::new(), case.name(patterns));
         case.events(patterns)
             .map(|Kept(event)| {
                 id.clear();
-                patterns.write(event.id, case.name, &mut id);
-                self.event_hash(vendor, self.names.text(event.source), &id)
+                patterns.write(event.id, &name, &mut id);
+                self.event_hash(of_vendor, self.hash(self.names.text(event.source)), &id)
             })
             .collect()
     }
@@ -748,12 +759,12 @@ impl Engine {
     pub fn put_in(&mut self, from: &mut Unpack, numbers: &Numbers) -> i64 {
         let mut count = 0;
         while !from.is_empty() {
-            let [bytes, of_event] = &mut self.scratch;
+            let [bytes, of_event, _] = &mut self.scratch;
             bytes.clear();
             Case::unpack(from, numbers, &mut self.patterns, of_event, bytes);
             let number = self.cases.add(bytes);
             let case = self.cases.case(number);
-            let (desk, of_case) = (case.desk, self.case_hash(case.desk, case.name));
+            let (desk, of_case) = (case.desk, self.case_hash(case.desk, &case.name(&self.patterns)));
             let look_at = end_of_hour(case.span.touched + self.desks[desk as usize].horizon);
             let clocks: Vec<_> = case.clocks().collect();
             for of_event in self.events_of(&case) {
@@ -791,14 +802,18 @@ impl Engine {
 
     /// Prepare `write_lines`: all clocks, in the order of `cases.ndjson`.
     pub fn sort_lines(&mut self) {
-        let mut found = Vec::new();
+        let (mut found, mut names) = (Vec::new(), Vec::new());
         for (number, case) in self.cases.all() {
+            let begin = names.len();
+            names.extend_from_slice(&case.name(&self.patterns));
             let clocks = case.clocks().enumerate();
             found.extend(clocks.filter_map(|(place, clock)| {
-                clock.map(|clock| Line { desk: case.desk, rules: clock.rules, case: number, place: place as u8 })
+                let (desk, length) = (case.desk, (names.len() - begin) as u16);
+                clock.map(|clock| Line { desk, rules: clock.rules, case: number, place: place as u8, name: (begin, length) })
             }));
         }
-        let key = |line: &Line| self.key(line.desk, line.rules, self.cases.case(line.case).name);
+        let name = |line: &Line| &names[line.name.0..][..usize::from(line.name.1)];
+        let key = |line: &Line| (self.promise(line.desk, line.rules), name(line));
         found.sort_by(|a, b| key(b).cmp(&key(a))); // the last one is taken first
         self.lines = found;
     }
@@ -810,7 +825,8 @@ impl Engine {
             let case = self.cases.case(line.case);
             let clock = case.clock(line.place).expect("it is there");
             let (desk, terms) = (&self.desks[case.desk as usize], terms_of(&self.rules, &self.calendars, &clock));
-            let story = Story { case: &case, coming: None, patterns: &self.patterns };
+            let name = case.name(&self.patterns);
+            let story = Story { case: &case, name: &name, coming: None, patterns: &self.patterns };
             text.clear();
             forms::write_line(&mut text, self.lanes[desk.lane as usize].seen, &clock, &terms, &story, desk).ok()?;
             let mut pack = Pack(out);
@@ -818,7 +834,7 @@ impl Engine {
             pack.u32(u32::from(clock.rules));
             pack.u8(clock.state as u8);
             pack.i64(clock.started);
-            pack.short(case.name);
+            pack.short(&name);
             pack.long(&text);
             count += 1;
         }
@@ -952,7 +968,8 @@ mod tests {
             engine.put_in(&mut Unpack(&packed(name, id)), &Numbers::default());
         }
         for [name, id] in &texts {
-            let (of_case, of_event) = (engine.case_hash(0, name), engine.event_hash(b"v", b"/source", id));
+            let of_event = engine.event_hash(engine.hash(b"v"), engine.hash(b"/source"), id);
+            let of_case = engine.case_hash(0, name);
             for other in 0..40 {
                 engine.by_name.insert(of_case, other);
                 engine.posted.insert(of_event, other);

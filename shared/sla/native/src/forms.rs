@@ -100,7 +100,7 @@ pub fn write(out: &mut Vec<u8>, scratch: &mut Vec<u8>, said: &Said, clock: &Cloc
     }
     let rules = terms.rules;
     let [agreement, objective] = [&*rules.key[0], &*rules.key[1]];
-    let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, story.case.name]);
+    let breach_id = identity(scratch, &[agreement, objective, &desk.vendor, &desk.service, story.name]);
     let revision = said.kind.revision(clock.state);
     let id = identity(scratch, &[&breach_id, revision, said.kind.name()]);
     let of_breach = said.kind != Kind::Met;
@@ -138,14 +138,14 @@ fn fill(out: &mut Vec<u8>, form: &[u8], told: &Told, view: &View, clock: &Clock,
         match form.u8() {
             SAME => out.extend_from_slice(form.long()),
             0 => out.extend_from_slice(&told.id),
-            1 => out.extend_from_slice(story.case.name),
+            1 => out.extend_from_slice(story.name),
             2 => out.extend_from_slice(told.kind),
             3 => put_instant(out, told.time),
             4 => out.extend_from_slice(&desk.vendor),
             5 => out.extend_from_slice(&desk.service),
             6 => out.extend_from_slice(&told.breach_id),
             7 => out.extend_from_slice(told.revision),
-            8 => put_text(out, story.case.name),
+            8 => put_text(out, story.name),
             9 => out.extend_from_slice(clock.state.name()),
             10 => put_instant(out, clock.started),
             11 => put_instant(out, clock.due),
@@ -173,7 +173,7 @@ fn put_evidence(out: &mut Vec<u8>, clock: &Clock, story: &Story) {
     out.push(b'[');
     for (_, Kept(event)) in case.events(story.patterns).enumerate().filter(|(place, _)| clock.noted >> place & 1 != 0) {
         between(out);
-        story.patterns.write(event.id, case.name, out);
+        story.patterns.write(event.id, story.name, out);
         out.push(b'"');
     }
     if let Some(event) = story.coming.filter(|_| clock.noted >> case.count & 1 != 0) {

@@ -29,15 +29,19 @@ pub fn hash(seed: u64, text: &[u8]) -> u64 {
         wide as u64 ^ (wide >> 64) as u64
     };
     let mut found = seed ^ (text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut chunks = text.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-        found = fold(found ^ word, 0xa076_1d64_78bd_642f ^ seed.rotate_left(32));
+    for chunk in text.chunks_exact(8) {
+        found = fold(found ^ word(chunk), 0xa076_1d64_78bd_642f ^ seed.rotate_left(32));
     }
-    let mut last = [0u8; 8];
-    last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-    found = fold(found ^ u64::from_le_bytes(last), 0xe703_7ed1_a0b4_28db);
+    let last = match text.len() {
+        8.. => word(&text[text.len() - 8..]), // some of it once more
+        _ => text.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+    };
+    found = fold(found ^ last, 0xe703_7ed1_a0b4_28db);
     fold(found, seed | 1)
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 const NAMES_MAX: usize = 60_000;
@@ -50,9 +54,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// The number of a text; None where there are too many.
-    pub fn number(&mut self, seed: u64, text: &[u8]) -> Option<u32> {
-        let hash = hash(seed, text);
+    /// The number of a text whose hash is given; None where there are too many.
+    pub fn number(&mut self, hash: u64, text: &[u8]) -> Option<u32> {
         if let Some(&number) = self.of.get(&hash) {
             if &*self.texts[number as usize] == text {
                 return Some(number);

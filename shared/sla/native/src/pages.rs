@@ -3,8 +3,8 @@
 //! A handle is the page's number and where in it the slot begins, in units. A long string has a page of its own.
 
 const PAGE: usize = 1 << 15;
-const UNIT: usize = 8;
-const PLACE_BITS: u32 = 12; // PAGE / UNIT places
+const UNIT: usize = 4;
+const PLACE_BITS: u32 = 13; // PAGE / UNIT places
 const FINE: usize = 256; // sizes up to here differ by a unit, larger ones by an eighth
 const SLOT_MAX: usize = 4_096;
 const CLASSES: usize = FINE / UNIT + 4 * 8;

@@ -3,6 +3,8 @@
 //! text as it is kept:  0, length, bytes (as it is)  or  its pattern's number and one, digits two to a byte
 //! pattern:             pieces, each  LENGTH, bytes (the same in all texts)  or  DIGITS, how many  or  NAME
 
+use std::borrow::Cow;
+
 use crate::names::{hash, ByHash};
 use crate::packing::{Pack, Unpack};
 
@@ -15,7 +17,8 @@ const TEXT_MAX: usize = 1_024;
 const NAME_MIN: usize = 4;
 const GUESSES: usize = 1 << GUESS_BITS;
 const GUESS_BITS: u32 = 12;
-pub const IN_ID: usize = 4; // so many digits in a row are a hole
+pub const IN_NAME: usize = 3; // so many digits in a row are a hole
+pub const IN_ID: usize = 4;
 pub const IN_CONTENT: usize = 8;
 
 struct Pattern {
@@ -39,7 +42,7 @@ pub struct Patterns {
 #[derive(Default)]
 struct Found {
     pieces: Vec<u8>,
-    digits: Vec<u8>,
+    digits: Digits,
 }
 
 enum Piece<'a> {
@@ -59,9 +62,11 @@ fn pieces(pattern: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// The values of digits, lower case ones only; others have 16.
+const NO_DIGIT: u8 = 16;
+
+/// The values of digits, lower case ones only.
 const VALUES: [u8; 256] = {
-    let mut values = [16; 256];
+    let mut values = [NO_DIGIT; 256];
     let mut value = 0;
     while value < 16 {
         values[b"0123456789abcdef"[value] as usize] = value as u8;
@@ -75,21 +80,17 @@ fn value(digit: u8) -> u8 {
 }
 
 fn is_digit(byte: u8) -> bool {
-    value(byte) < 16
+    value(byte) != NO_DIGIT
 }
 
-/// Whether a text is of a pattern: then `digits` are its digits.
-fn fit(pattern: &[u8], text: &[u8], name: &[u8], digits: &mut Vec<u8>) -> bool {
-    digits.clear();
+/// Whether a text is of a pattern: `digits` is given those of it, piece by piece, and may say no.
+fn fit(pattern: &[u8], text: &[u8], name: &[u8], mut digits: impl FnMut(&[u8]) -> bool) -> bool {
     let mut rest = text;
     for piece in pieces(pattern) {
         let length = match piece {
             Piece::Same(same) if rest.starts_with(same) => same.len(),
             Piece::Name if rest.starts_with(name) => name.len(),
-            Piece::Digits(count) if rest.len() >= count && rest[..count].iter().all(|&byte| is_digit(byte)) => {
-                digits.extend_from_slice(&rest[..count]);
-                count
-            }
+            Piece::Digits(count) if rest.len() >= count && digits(&rest[..count]) => count,
             _ => return false,
         };
         rest = &rest[length..];
@@ -97,12 +98,59 @@ fn fit(pattern: &[u8], text: &[u8], name: &[u8], digits: &mut Vec<u8>) -> bool {
     rest.is_empty()
 }
 
-/// Two digits to a byte.
-fn pack(digits: &[u8], out: &mut Vec<u8>) {
-    let pairs = digits.chunks_exact(2);
-    let last = pairs.remainder().first().map(|&digit| value(digit) << 4);
-    out.extend(pairs.map(|pair| (value(pair[0]) << 4) | value(pair[1])));
-    out.extend(last);
+/// The values of eight digits, two to a byte; None: one of them is none.
+fn eight(digits: &[u8]) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let text = u64::from_le_bytes(digits.try_into().expect("eight bytes"));
+    if text & HIGHS != 0 {
+        return None;
+    }
+    let from = |byte: u8| text + ONES * u64::from(0x80 - byte); // the top bits: which bytes are at least so large
+    let (low, high) = (from(b'0') & !from(b'9' + 1), from(b'a') & !from(b'f' + 1));
+    if (low | high) & HIGHS != HIGHS {
+        return None;
+    }
+    let values = (text & (ONES * 0x0f)) + 9 * (text >> 6 & ONES);
+    let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some((fours | fours >> 16) as u32)
+}
+
+/// Digits, two to a byte; the last one may have a byte of its own.
+#[derive(Default)]
+struct Digits {
+    bytes: Vec<u8>,
+    is_odd: bool,
+}
+
+impl Digits {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.is_odd = false;
+    }
+
+    /// Append what are digits all, and tell so.
+    fn push(&mut self, digits: &[u8]) -> bool {
+        let mut rest = digits;
+        while !self.is_odd && rest.len() >= 8 {
+            let Some(found) = eight(&rest[..8]) else { return false };
+            self.bytes.extend_from_slice(&found.to_le_bytes());
+            rest = &rest[8..];
+        }
+        for &digit in rest {
+            let value = value(digit);
+            if value == NO_DIGIT {
+                return false;
+            }
+            match self.bytes.last_mut() {
+                Some(last) if self.is_odd => *last |= value,
+                _ => self.bytes.push(value << 4),
+            }
+            self.is_odd = !self.is_odd;
+        }
+        true
+    }
 }
 
 fn unpack(packed: &[u8]) -> impl Iterator<Item = u8> + '_ {
@@ -144,7 +192,7 @@ impl Found {
             if end - start >= least {
                 self.put_same(&text[done..start]);
                 self.pieces.extend_from_slice(&[DIGITS, (end - start) as u8]);
-                self.digits.extend_from_slice(&text[start..end]);
+                self.digits.push(&text[start..end]);
                 done = end;
             }
             at = end;
@@ -180,7 +228,7 @@ impl Patterns {
             Some(number) => {
                 self.all[number as usize].uses += 1;
                 Pack(out).number(u64::from(number) + 1);
-                pack(&self.found.digits, out);
+                out.extend_from_slice(&self.found.digits.bytes);
             }
             None => {
                 Pack(out).number(0);
@@ -192,7 +240,9 @@ impl Patterns {
     fn guess(&mut self, text: &[u8], name: &[u8], least: usize, hint: u64) -> Option<u32> {
         let at = (hint.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - GUESS_BITS)) as usize;
         let guess = self.guesses[at];
-        if self.all.get(guess as usize).is_some_and(|pattern| fit(&pattern.pieces, text, name, &mut self.found.digits)) {
+        let digits = &mut self.found.digits;
+        digits.clear();
+        if self.all.get(guess as usize).is_some_and(|pattern| fit(&pattern.pieces, text, name, |some| digits.push(some))) {
             return Some(guess);
         }
         let number = self.number(text, name, least)?;
@@ -214,7 +264,7 @@ impl Patterns {
             *once = mark;
             return None;
         }
-        let pattern = Pattern { pieces: pieces.into(), bytes: (self.found.digits.len() + 1) / 2, hash, uses: 0 };
+        let pattern = Pattern { pieces: pieces.into(), bytes: self.found.digits.bytes.len(), hash, uses: 0 };
         let number = match self.free.pop() {
             Some(number) => {
                 self.all[number as usize] = pattern;
@@ -257,6 +307,17 @@ impl Patterns {
         &start[..start.len() - from.0.len()]
     }
 
+    /// A text that was kept, as it was.
+    pub fn text<'a>(&self, kept: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
+        let mut from = Unpack(kept);
+        if from.number() == 0 {
+            return Cow::Borrowed(from.text());
+        }
+        let mut text = Vec::new();
+        self.write(kept, name, &mut text);
+        Cow::Owned(text)
+    }
+
     /// Append a text that was kept, as it was.
     pub fn write(&self, kept: &[u8], name: &[u8], out: &mut Vec<u8>) {
         let mut from = Unpack(kept);
@@ -278,10 +339,8 @@ impl Patterns {
     pub fn is(&self, kept: &[u8], name: &[u8], text: &[u8]) -> bool {
         let mut from = Unpack(kept);
         let Some(number) = from.number().checked_sub(1) else { return from.text() == text };
-        let (mut digits, mut packed) = (Vec::new(), Vec::new());
-        let fits = fit(&self.all[number as usize].pieces, text, name, &mut digits);
-        pack(&digits, &mut packed);
-        fits && packed == from.0
+        let mut digits = unpack(from.0);
+        fit(&self.all[number as usize].pieces, text, name, |some| some.iter().all(|&digit| digits.next() == Some(digit)))
     }
 }
 
@@ -294,7 +353,7 @@ mod tests {
     /// A text is kept twice, so that it may have a pattern; how long it is then.
     fn there_and_back(patterns: &mut Patterns, text: &[u8], name: &[u8]) -> usize {
         let mut length = 0;
-        for least in [IN_ID, IN_CONTENT, IN_ID, IN_CONTENT] {
+        for least in [IN_NAME, IN_ID, IN_CONTENT, IN_NAME, IN_ID, IN_CONTENT] {
             let mut out = b"before".to_vec();
             patterns.put(&mut out, text, name, least, text.len() as u64 / 4);
             length = out.len() - 6;
@@ -306,6 +365,7 @@ mod tests {
             let mut again = Vec::new();
             patterns.write(kept, name, &mut again);
             assert_eq!(again, text);
+            assert_eq!(patterns.text(kept, name), text);
             assert!(!patterns.is(kept, name, &[text, b"x"].concat()));
         }
         length
@@ -341,6 +401,20 @@ mod tests {
         }
         assert_eq!(there_and_back(&mut patterns, b"{\"of\":\"v001-2026-00000123\"}", NAMED), 1);
         assert!(there_and_back(&mut patterns, b"00000000-0000-0000-0000-00000000cafe", b"") <= 18);
+    }
+
+    #[test]
+    fn eight_digits_are_what_each_of_them_is() {
+        assert_eq!(eight(b"0189af7c").map(u32::to_le_bytes), Some([0x01, 0x89, 0xaf, 0x7c]));
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut digits = *b"c0ffee42";
+                digits[place] = byte;
+                assert_eq!(eight(&digits).is_some(), is_digit(byte));
+                let found = eight(&digits).map(|found| found.to_le_bytes()[place / 2] >> (4 - place % 2 * 4) & 15);
+                assert!(found.map_or(true, |found| found == value(byte)));
+            }
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Table {
     pub fn insert(&mut self, hash: u64, number: u32) {
         let (shard, tag) = parts(hash);
         let shard = &mut self.shards[shard];
-        if shard.count * 4 >= shard.homes * 3 {
+        if shard.count * 6 >= shard.homes * 5 {
             shard.grow();
         }
         shard.insert(entry(tag, number));
@@ -103,7 +103,7 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        self.homes = (self.homes + self.homes / 6).max(HOMES_MIN);
+        self.homes = (self.homes + self.homes / 8).max(HOMES_MIN);
         let spare = self.homes / 32 + 8; // behind the last home
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes + spare]);
         let mut next = 0;
