@@ -26,13 +26,13 @@ from shared.adapters.kafka.connection import connection, librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader, owners
 from shared.adapters.kafka.fast_writer import FastWriter
 from shared.adapters.kafka.reader import KafkaScanner
-from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure, verify, verify_count
+from shared.adapters.kafka.topics import OTHERS, Topic, ensure, events_topic, verify, verify_count
 from shared.adapters.postgres.checkpoints import PostgresCheckpoints, log_name
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
 from shared.adapters.postgres.topics import first_partitions
 from shared.adapters.system_time import SystemTime
-from shared.language import bundles, load_or_raise
+from shared.language import LanguageError, bundles, load_or_raise
 from shared.local.program import run as run_program
 from shared.ports.log import GroupReader, LogUnavailable, LogWriter
 from shared.ports.time import TimeSource
@@ -68,7 +68,7 @@ async def prepare(settings: Settings, engine: AsyncEngine, writer: LogWriter, ti
     options, events, breaches = connection(settings, settings.kafka), settings.topic_events, settings.topic_breaches
     while True:
         try:
-            await ensure(options, [Topic(events, settings.partitions, settings.replication, EVENTS)])
+            await ensure(options, [events_topic(settings)])
             count = await writer.partitions(events)
             names = (breaches, settings.topic_quarantine)
             await ensure(options, [Topic(name, count, settings.replication, OTHERS) for name in names])
@@ -178,6 +178,8 @@ def run() -> None:
         run_program("evaluator", main)
     except WouldFoldDifferently as wrong:
         sys.exit(str(wrong))
+    except LanguageError as wrong:
+        sys.exit(f"SLAWATCH_AGREEMENTS: {wrong}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.evaluator.core import Partition
 from shared.ports.credentials import Credential
 from shared.ports.log import LogUnavailable
-from shared.runtime import auth, problems
+from shared.runtime import auth, problems, reference
 from shared.runtime.credentials import Authenticator
 from shared.runtime.problems import Problem
 from shared.runtime.serving import Readiness, add_health
@@ -76,8 +76,9 @@ def _after(cursor: str) -> Place:
 
 def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegistry, ready: Readiness) -> FastAPI:
     """The HTTP application."""
-    app = FastAPI(title="slawatch evaluator", version="1", redirect_slashes=False)
+    app = FastAPI(title="slawatch evaluator", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
     problems.install(app)
+    reference.install(app)
     auth.install(app, authenticator)
     add_health(app, registry, ready)
 

@@ -17,6 +17,7 @@ from shared.sla.evidence import Evidence
 from shared.sla.statements import Said, Sheaf
 from shared.sla.swift import Stretch
 from shared.sla.terms import Bundle
+from shared.sla.version import RULES
 from shared.wire import controls, events, forms, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Pulse, Tick
 from shared.wire.topics import CONTROL_HEADER, partition_of
@@ -201,6 +202,11 @@ class Partition:
                 raise WouldFoldDifferently(
                     f"agreement {control.bundle.agreement.name} was applied under SLAWATCH_CLOCK={control.clock}, this evaluator runs "
                     f"under SLAWATCH_CLOCK={self.clock}: set it to {control.clock}, or use other topics (SLAWATCH_TOPIC_EVENTS, _BREACHES)"
+                )
+            if control.rules > RULES:
+                raise WouldFoldDifferently(
+                    f"agreement {control.bundle.agreement.name} was applied by a slawatch of newer rules (version {control.rules}, "
+                    f"this one has {RULES}): its verdicts could differ. Start the evaluators of that version"
                 )
             return self.engine.activate(control.bundle, control.id, arrival, restate=control.restate)
         if self.clock == "event":

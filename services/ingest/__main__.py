@@ -16,7 +16,7 @@ from services.ingest.pipeline import InFlight, Pipeline
 from services.ingest.probes import Probes
 from services.ingest.quota import Quotas
 from shared.adapters.kafka.connection import connection
-from shared.adapters.kafka.topics import EVENTS, RECORD_OVERHEAD_BYTES, Topic, ensure, verify, verify_count
+from shared.adapters.kafka.topics import RECORD_OVERHEAD_BYTES, ensure, events_topic, verify, verify_count
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.postgres.credentials import PostgresCredentials
 from shared.adapters.postgres.database import connect, migrate
@@ -38,8 +38,7 @@ _log = structlog.get_logger()
 async def prepare(settings: Settings, engine: AsyncEngine, time: TimeSource) -> None:
     """Tables and the events topic, made where they are missing; waits for the database and the broker. Raises WrongTopic."""
     options = connection(settings, settings.kafka)
-    config = {**EVENTS, "max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
-    topic = Topic(settings.topic_events, settings.partitions, settings.replication, config)
+    topic = events_topic(settings)
     migrated = ensured = False
     counts: dict[str, int] = {}
     while not (migrated and ensured):

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from shared.adapters.kafka.connection import connection
-from shared.adapters.kafka.topics import EVENTS, Topic, ensure
+from shared.adapters.kafka.topics import ensure, events_topic
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.adapters.postgres.agreements import PostgresAgreements
 from shared.adapters.postgres.database import connect, migrate
@@ -22,6 +22,7 @@ from shared.ports.log import Entry, LogWriter
 from shared.runtime.settings import Settings
 from shared.sla.instants import format_instant, or_none_instant
 from shared.sla.terms import Bundle
+from shared.sla.version import RULES
 from shared.wire import controls
 from shared.wire.controls import Activation
 
@@ -29,8 +30,16 @@ app = typer.Typer(no_args_is_help=True, help="Agreements in force.")
 
 
 @app.command()
-def apply(files: Annotated[list[Path], typer.Argument(help="YAML of agreements and calendars")]) -> None:
+def apply(
+    files: Annotated[list[Path], typer.Argument(help="YAML of agreements and calendars")],
+    restate: Annotated[
+        bool,
+        typer.Option("--restate", help="rule the past too, from `effective.from` on: verdicts that differ are corrected"),
+    ] = False,
+) -> None:
     """Store agreements and bring them into force: clocks that start from now on run under them. Doing it again changes nothing.
+
+    With --restate they also rule the past that they are effective for; look at `slawatch diff` first.
 
     Example: slawatch agreements apply examples/helpdesk/agreement.yaml
     """
@@ -40,18 +49,18 @@ def apply(files: Annotated[list[Path], typer.Argument(help="YAML of agreements a
         fail("the files hold no agreement")
     settings = settings_of_stack()
     try:
-        run(lambda: _apply(settings, found, document))
+        run(lambda: _apply(settings, found, document, restate=restate))
     except (OtherTerms, AgreementsUnavailable) as wrong:
         fail(str(wrong))
 
 
-async def _apply(settings: Settings, found: tuple[Bundle, ...], document: str) -> None:
+async def _apply(settings: Settings, found: tuple[Bundle, ...], document: str, *, restate: bool) -> None:
     time, options = SystemTime(), connection(settings, settings.kafka)
     engine = connect(settings.database.get_secret_value(), pool=1)
     try:
         await migrate(engine)
         store = PostgresAgreements(engine)
-        await ensure(options, [Topic(settings.topic_events, settings.partitions, settings.replication, EVENTS)])
+        await ensure(options, [events_topic(settings)])
         async with KafkaWriter(options, timeout=30, max_record_bytes=1_048_576) as writer:
             for bundle in found:
                 agreement, digest = bundle.agreement, sha256(msgspec.json.encode(bundle)).hexdigest()
@@ -65,10 +74,12 @@ async def _apply(settings: Settings, found: tuple[Bundle, ...], document: str) -
                         applied_at=time.wall(),
                     )
                 )
-                activation = Activation(id=f"{agreement.name}/{agreement.version}/{digest}", bundle=bundle, clock=settings.clock)
+                name = f"{agreement.name}/{agreement.version}/{digest}" + ("/restated" if restate else "")
+                activation = Activation(name, bundle, settings.clock, restate, RULES)
                 count = await _activate(writer, settings.topic_events, activation)
                 await store.activated(agreement.name, agreement.version, time.wall())
-                out.print(f"{agreement.name} version {agreement.version}: in force, in {count} partitions", markup=False)
+                said = "in force, and the past restated" if restate else "in force"
+                out.print(f"{agreement.name} version {agreement.version}: {said}, in {count} partitions", markup=False)
     finally:
         await engine.dispose()
 

@@ -152,11 +152,12 @@ class _Explainer:
 
 
 def explain(
-    agreements: Annotated[list[Path], typer.Option("--agreements", "-a", help="YAML of agreements and calendars; may be repeated")],
+    agreements: Annotated[list[Path], typer.Option("--agreements", "-a", help="YAML of agreements and calendars: one file or several")],
     events: Annotated[Path, typer.Option("--events", "-e", help="history: NDJSON, an export, or CSV with --mapping; .gz too")],
     case: Annotated[
         str, typer.Option(help="the events' subject; or a window's start (2026-02, 2026-02-01, RFC 3339), or a slot's due instant")
     ],
+    more: Annotated[list[Path] | None, typer.Argument(help="further files of --agreements")] = None,
     objective: Annotated[str | None, typer.Option(help="only this objective")] = None,
     mapping: Annotated[Path | None, typer.Option(help="YAML of kind Mapping, for CSV")] = None,
     until: Annotated[str | None, typer.Option(help="log time at the end, RFC 3339")] = None,
@@ -166,7 +167,7 @@ def explain(
 
     Example: slawatch explain -a examples/helpdesk/agreement.yaml -e examples/helpdesk/events.ndjson --case INC-1001
     """
-    loaded, asked = load_documents(agreements), _Asked(case)
+    loaded, asked = load_documents([*agreements, *(more or ())]), _Asked(case)
     sink = _CaseSink(asked)
     run = Replay(loaded, sink, None)
     try:

@@ -9,7 +9,7 @@ import typer
 from shared.adapters.kafka.connection import connection, librdkafka
 from shared.adapters.kafka.copying import NotCopied, copy_log
 from shared.adapters.kafka.reader import KafkaScanner
-from shared.adapters.kafka.topics import RECORD_OVERHEAD_BYTES, Topic
+from shared.adapters.kafka.topics import events_topic
 from shared.adapters.kafka.writer import KafkaWriter
 from shared.cli.console import err, fail, run, settings_of_stack
 from shared.ports.log import Entry, Record
@@ -89,8 +89,7 @@ def repartition(
     Example: slawatch repartition --partitions 128 --into slawatch.events.2
     """
     settings = settings_of_stack()
-    config = {"max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
-    target = Topic(into, partitions, settings.replication, config)
+    target = events_topic(settings)._replace(name=into, partitions=partitions)
 
     async def work() -> int:
         options, fast = connection(settings, settings.kafka), librdkafka(settings, settings.kafka)

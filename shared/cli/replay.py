@@ -121,10 +121,11 @@ def find_mapping(file: Path | None) -> RowMapping | None:
 
 
 def replay(
-    agreements: Annotated[list[Path], typer.Option("--agreements", "-a", help="YAML of agreements and calendars; may be repeated")],
+    agreements: Annotated[list[Path], typer.Option("--agreements", "-a", help="YAML of agreements and calendars: one file or several")],
     events: Annotated[
         Path, typer.Option("--events", "-e", help="history: NDJSON of CloudEvents, an export, or CSV with --mapping; .gz too")
     ],
+    more: Annotated[list[Path] | None, typer.Argument(help="further files of --agreements")] = None,
     mapping: Annotated[Path | None, typer.Option(help="YAML of kind Mapping, for CSV")] = None,
     order: Annotated[Order | None, typer.Option(help="as the file stands, or sorted by time (CSV's default)")] = None,
     until: Annotated[str | None, typer.Option(help="log time at the end, RFC 3339; without it, that of the last event")] = None,
@@ -140,7 +141,7 @@ def replay(
 
     Example: slawatch replay --agreements examples/helpdesk/agreement.yaml --events examples/helpdesk/events.ndjson --out out
     """
-    loaded, files = load_documents(agreements), Files(directory)
+    loaded, files = load_documents([*agreements, *(more or ())]), Files(directory)
     run = Replay(loaded, files, clock, swiftly=True)
     try:
         end = None if until is None else parse_instant(until)

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "SLAWATCH_"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -23,6 +23,16 @@ def _listed(value: object) -> object:
 Listed = Annotated[list[str], BeforeValidator(_listed)]
 
 
+def _of_postgres(url: SecretStr) -> SecretStr:
+    scheme, colon, _ = url.get_secret_value().partition("://")
+    if url.get_secret_value() and not (colon and scheme.startswith("postgres")):
+        raise ValueError("a PostgreSQL URL is needed: postgresql://user:password@host:5432/name")
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_of_postgres)]
+
+
 class Settings(BaseModel):
     """Field names in upper case, with the prefix `SLAWATCH_`, are the variables; `description` is their documentation."""
 
@@ -37,7 +47,7 @@ class Settings(BaseModel):
     kafka_username: str = Field("", description="SASL user")
     kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
     kafka_ca: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates")
-    database: SecretStr = Field(SecretStr(""), description="PostgreSQL URL (postgresql://…); empty: the embedded one")
+    database: DatabaseUrl = Field(SecretStr(""), description="PostgreSQL URL (postgresql://…); empty: the embedded one")
     topic_events: str = Field("slawatch.events", description="topic of events and control records")
     topic_breaches: str = Field("slawatch.breaches", description="topic of verdicts")
     topic_quarantine: str = Field("slawatch.quarantine", description="topic of records that could not be used")
@@ -119,8 +129,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate({name: environ[variable] for variable, name in known.items() if environ.get(variable)})
     except ValidationError as wrong:
         for error in wrong.errors():
-            place = PREFIX + str(error["loc"][0]).upper() if error["loc"] else PREFIX + "*"
-            problems.append(f"{place}: {error['msg']} (is {error['input']!r})")
+            name = str(error["loc"][0]) if error["loc"] else "*"
+            is_secret = name in Settings.model_fields and isinstance(Settings.model_fields[name].default, SecretStr)
+            problems.append(f"{PREFIX}{name.upper()}: {error['msg']}" + ("" if is_secret else f" (is {error['input']!r})"))
         raise BadSettings("\n".join(problems)) from None
     if problems:
         raise BadSettings("\n".join(problems))

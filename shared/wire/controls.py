@@ -11,7 +11,6 @@ from shared.sla.terms import Bundle
 from shared.wire.topics import CONTROL_HEADER
 
 ClockMode = Literal["log", "event"]
-KINDS: Final = ("tick", "pulse", "activation", "advance", "command")
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -39,12 +38,16 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Activation(msgspec.Struct, frozen=True):
-    """From here on the bundle's agreement version is in the books. `id` makes appending it twice harmless."""
+    """From here on the bundle's agreement version is in the books. `id` makes appending it twice harmless.
+
+    `rules`: the version of the rules that whoever applied it knew (`shared.sla.version`); 0: it was not said.
+    """
 
     id: str
     bundle: Bundle
     clock: ClockMode = "log"
     restate: bool = False
+    rules: int = 0
 
 
 Control = Tick | Pulse | Advance | Activation

@@ -1,11 +1,11 @@
 """Histories: events, and what `slawatch export` writes, as lines of NDJSON.
 
 A line is an event, or `{"control": kind, "arrival": …, "value": …}`. A line of an export carries `arrival` (RFC 3339), `partition`
-and `offset` besides; they are not part of the event.
+and `offset` besides; they are not part of the event. An event with attributes of such names stands whole under `event`.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,8 @@ from shared.sla.evidence import Evidence
 from shared.sla.instants import BadInstant, format_instant, parse_instant
 from shared.wire import controls, events
 from shared.wire.controls import ClockMode, Control
+
+_OWN: Final = frozenset(("arrival", "partition", "offset", "believed", "control", "event"))  # of a line, beside what it is about
 
 
 class Line(NamedTuple):
@@ -67,7 +69,9 @@ def read_line(number: int, value: Any) -> Line:
     instant = None if arrival is None else parse_instant(str(arrival))
     believed = instant if (told := value.pop("believed", None)) is None else parse_instant(str(told))
     content: Evidence | Control
-    if "control" in value:
+    if isinstance(value.get("event"), dict) and "specversion" not in value:
+        content = events.to_evidence(value["event"])
+    elif "control" in value:
         content = controls.decode(str(value["control"]), msgspec.json.encode(value.get("value")))
     else:
         content = events.to_evidence(value)
@@ -102,4 +106,6 @@ def export_line(place: tuple[int, int, int], control: bytes | None, value: bytes
         return msgspec.json.encode({"unreadable": value.decode("utf-8", "replace"), **extra})
     if control is not None:
         return msgspec.json.encode({"control": control.decode("ascii", "replace"), **extra, "value": content})
-    return msgspec.json.encode({**content, **extra} if isinstance(content, dict) else {"unreadable": content, **extra})
+    if not isinstance(content, dict):
+        return msgspec.json.encode({"unreadable": content, **extra})
+    return msgspec.json.encode({**content, **extra} if _OWN.isdisjoint(content) else {"event": content, **extra})

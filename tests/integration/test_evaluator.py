@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from shared.adapters.kafka.reader import KafkaScanner
 from shared.adapters.kafka.topics import EVENTS, OTHERS, Topic, ensure
@@ -212,6 +214,45 @@ async def test_an_agreement_applied_under_another_clock_is_refused_with_a_clear_
     last = (site.directory / "evaluator.log").read_text("utf-8").strip().splitlines()[-1]
     assert last.startswith("agreement quick was applied under SLAWATCH_CLOCK=event")
     assert "set it to event" in last
+
+
+async def test_agreements_that_are_wrong_are_told_with_their_place(site: Site) -> None:
+    wrong = site.directory / "wrong.yaml"
+    wrong.write_text(TERMS.replace("stop:", "stopp:"), "utf-8")
+    site.launch("evaluator", AGREEMENTS=str(wrong))
+    assert await asyncio.to_thread(site._running["evaluator"].wait, 30) == 1
+    said = (site.directory / "evaluator.log").read_text("utf-8")
+    assert f"SLAWATCH_AGREEMENTS: {wrong}:" in said
+    assert "Traceback" not in said
+
+
+async def test_a_log_that_does_not_reach_back_is_refused_with_what_to_do(site: Site) -> None:
+    await site.append(*(site.event(f"c{number}", "opened") for number in range(40)))
+    topic = f"{site.word}.events"
+    ends = await KafkaScanner(site.options).bounds(topic)
+    gone = [TopicPartition(topic, number, end) for number, (_, end) in ends.items()]
+    admin = AdminClient({"bootstrap.servers": site.options["bootstrap_servers"]})
+    for answer in admin.delete_records(gone).values():
+        await asyncio.to_thread(answer.result, 20)
+    site.launch("evaluator")
+    assert await asyncio.to_thread(site._running["evaluator"].wait, 30) == 1
+    last = (site.directory / "evaluator.log").read_text("utf-8").strip().splitlines()[-1]
+    assert last.startswith(f"the log does not reach back: {topic}/")
+    assert "bring them back from the archive" in last
+
+
+async def test_a_restatement_is_asked_for_and_corrects_what_was_said(site: Site) -> None:
+    await site.start(["evaluator"])
+    await site.open("c1")
+    await site.until_said(1)
+    longer = site.directory / "longer.yaml"
+    longer.write_text(TERMS.replace("name: quick", "name: quick\nversion: 2").replace("2s", "1h"), "utf-8")
+    await site.command("agreements", "apply", str(longer))
+    await site.open("c2")
+    await asyncio.sleep(3)  # c2 is under the new version, c1 stays where it was
+    assert set(await site.said()) == {("c1", "breach.opened")}
+    assert "the past restated" in await site.command("agreements", "apply", "--restate", str(longer))
+    assert set(await site.until_said(2)) == {("c1", "breach.opened"), ("c1", "breach.retracted")}
 
 
 async def test_sigterm_under_load_ends_it_within_five_seconds(site: Site) -> None:

@@ -12,10 +12,12 @@ from itertools import chain
 from typing import Any, Protocol
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import KafkaException
 from msgspec import structs
 
 from shared.adapters.kafka import bulk_consumer, fast_reader, fast_writer
+from shared.adapters.kafka import reader as kafka_reader
 from shared.adapters.kafka.bulk_producer import BulkProducer, is_there
 from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
@@ -497,6 +499,42 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
     began = asyncio.get_running_loop().time()
     await reader.stop()
     assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_what_does_not_end_though_it_is_cancelled_is_left_alone(kafka: str, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka's ends may swallow a cancellation and wait on: a notifier stood still for good after connections had been half open."""
+
+    left: set[Any] = set()
+
+    async def stubborn(client: Any) -> None:
+        left.add(client)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3_600)
+        await asyncio.sleep(3_600)
+
+    options = {"bootstrap_servers": kafka}
+    await ensure(options, [Topic(unique, 1, 1, EVENTS)])
+    reader, writer = KafkaGroupReader(options, [unique], unique), KafkaWriter(options, timeout=2)
+    await reader.start()
+    await writer.append(unique, [Entry(None, b"one", (), 0)])
+    with monkeypatch.context() as patched:
+        for kind in (AIOKafkaConsumer, AIOKafkaProducer):
+            patched.setattr(kind, "start", stubborn)
+            patched.setattr(kind, "stop", stubborn)
+        patched.setattr(kafka_reader, "START_S", 0.5)
+        async with asyncio.timeout(12):
+            await reader.stop()
+            with pytest.raises(LogUnavailable):
+                await reader.start()
+            await writer.__aexit__()
+            with pytest.raises(LogUnavailable):
+                await KafkaWriter(options, timeout=0.5).append(unique, [Entry(None, b"none", (), 0)])
+    await reader.start()
+    assert [record.value for record in await take(reader, 1)] == [b"one"]
+    await reader.stop()
+    for client in left:
+        with contextlib.suppress(Exception):  # those that never started
+            await client.stop()
 
 
 async def test_a_reader_ends_while_the_broker_hangs(broker: Broker, unique: str, stack: Stack) -> None:

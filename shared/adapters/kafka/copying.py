@@ -101,7 +101,7 @@ async def copy_log(options: dict[str, Any], fast: dict[str, Any], source: str, t
             f"topic {target.name} exists: give the name of one that does not; what a copy that broke left behind is to be removed"
         )
     # Records keep the stamps they are given only while their topic takes them, and keep them ever after
-    await ensure(options, [target._replace(config={**EVENTS, **target.config, _TYPE: "CreateTime"})])
+    await ensure(options, [target._replace(config={**target.config, _TYPE: "CreateTime"})])
     copy, scanner = _Copy(fast, target.name, before, after), KafkaScanner(options)
     for number, (first, end) in sorted((await scanner.bounds(source)).items()):
         await scanner.scan(source, number, first, end, copy.take if number < before else _no_events)

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import IllegalStateError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
+from shared.adapters.kafka.bounded import AWAY, within
 from shared.ports.log import Batch, LogUnavailable, RebalanceHandler, Record
 
+START_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
 STOP_S: Final = 2
+
+
+async def _end(consumer: AIOKafkaConsumer, seconds: float = STOP_S) -> None:
+    with contextlib.suppress(*AWAY):  # a broker that is away notices by itself
+        await within(consumer.stop(), seconds)
 
 
 def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
@@ -67,9 +74,9 @@ class KafkaGroupReader:
             **self._options,
         )
         try:
-            await consumer.start()
-        except (KafkaError, OSError) as wrong:
-            await consumer.stop()
+            await within(consumer.start(), START_S)
+        except AWAY as wrong:
+            await _end(consumer)
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
         consumer.subscribe(self._topics, listener=self._listener)
         self._consumer = consumer
@@ -77,9 +84,7 @@ class KafkaGroupReader:
     async def stop(self) -> None:
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            with contextlib.suppress(KafkaError, TimeoutError):  # a broker that is away notices by itself
-                async with asyncio.timeout(min(self._timeout, STOP_S)):
-                    await consumer.stop()
+            await _end(consumer, min(self._timeout, STOP_S))
 
     @property
     def _running(self) -> AIOKafkaConsumer:
@@ -90,7 +95,7 @@ class KafkaGroupReader:
     async def fetch(self, timeout: float, limit: int) -> list[Batch]:
         try:
             found = await self._running.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
-        except KafkaError as wrong:
+        except AWAY as wrong:
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
         return [Batch.of([_record(message) for message in messages]) for messages in found.values() if messages]
 
@@ -110,16 +115,15 @@ class KafkaGroupReader:
     async def _offset(self, ask: Callable[[list[TopicPartition]], Any], topic: str, partition: int) -> int:
         where = TopicPartition(topic, partition)
         try:
-            async with asyncio.timeout(self._timeout):
-                return int((await ask([where]))[where])
-        except (KafkaError, TimeoutError) as wrong:
+            return int((await within(ask([where]), self._timeout))[where])
+        except AWAY as wrong:
             raise LogUnavailable(f"{topic}/{partition}: {wrong!r}") from wrong
 
     async def commit(self, offsets: dict[tuple[str, int], int]) -> None:
+        committing = self._running.commit({TopicPartition(*where): offset for where, offset in offsets.items()})
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._running.commit({TopicPartition(*where): offset for where, offset in offsets.items()})
-        except (KafkaError, TimeoutError) as wrong:
+            await within(committing, self._timeout)
+        except AWAY as wrong:
             raise LogUnavailable(f"group {self._group}: offsets not committed: {wrong!r}") from wrong
 
 
@@ -132,7 +136,7 @@ class KafkaScanner:
     async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         consumer = AIOKafkaConsumer(enable_auto_commit=False, **self._options)
         try:
-            await consumer.start()
+            await within(consumer.start(), START_S)
             await consumer._client.set_topics([topic])  # asks the broker for this one only
             if not consumer.partitions_for_topic(topic):
                 await consumer._client.force_metadata_update()  # an answer that was on its way may be of other topics
@@ -141,10 +145,10 @@ class KafkaScanner:
             where = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
             first, last = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
             return {tp.partition: (first[tp], last[tp]) for tp in where}
-        except (KafkaError, OSError) as wrong:
+        except AWAY as wrong:
             raise LogUnavailable(f"{topic}: {wrong!r}") from wrong
         finally:
-            await consumer.stop()
+            await _end(consumer)
 
     async def scan(self, topic: str, partition: int, start: int, end: int, on_records: Callable[[list[Record]], None]) -> None:
         if start >= end:
@@ -152,14 +156,14 @@ class KafkaScanner:
         where = TopicPartition(topic, partition)
         consumer = AIOKafkaConsumer(enable_auto_commit=False, max_partition_fetch_bytes=4_000_000, **self._options)
         try:
-            await consumer.start()
+            await within(consumer.start(), START_S)
             consumer.assign([where])
             consumer.seek(where, start)
             while await consumer.position(where) < end:
                 async with asyncio.timeout(self._stall):
                     batch = (await consumer.getmany(where, timeout_ms=1_000, max_records=5_000)).get(where, [])
                 on_records([_record(message) for message in batch if message.offset < end])
-        except (KafkaError, OSError, TimeoutError) as wrong:
+        except AWAY as wrong:
             raise LogUnavailable(f"{topic}/{partition}: {wrong!r}") from wrong
         finally:
-            await consumer.stop()
+            await _end(consumer)

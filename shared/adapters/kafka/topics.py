@@ -1,13 +1,18 @@
 """The three topics: made where they are missing, verified where they exist."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from shared.adapters.kafka.bounded import AWAY, within
 from shared.ports.log import LogUnavailable
+from shared.runtime.settings import Settings
 
 ARRIVALS: Final = {"message.timestamp.type": "LogAppendTime"}
 KEPT: Final = {"retention.ms": "-1", "cleanup.policy": "delete"}  # "delete" of nothing: a compacted log forgets evidence
@@ -16,6 +21,8 @@ OTHERS: Final = KEPT
 RECORD_OVERHEAD_BYTES: Final = 100_000  # a record's key and headers, and what the log adds around a batch
 KNOWN_TRIES: Final = 50  # topics that were made this very moment are asked for so often
 KNOWN_WAIT_S: Final = 0.1
+ADMIN_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
+STOP_S: Final = 2
 
 
 class Topic(NamedTuple):
@@ -27,28 +34,42 @@ class Topic(NamedTuple):
     config: dict[str, str]
 
 
+def events_topic(settings: Settings) -> Topic:
+    """The topic of events: whoever comes first makes it, and all make it alike."""
+    config = {**EVENTS, "max.message.bytes": str(settings.max_event_bytes + RECORD_OVERHEAD_BYTES)}
+    return Topic(settings.topic_events, settings.partitions, settings.replication, config)
+
+
 class WrongTopic(Exception):
     """A topic exists with settings under which verdicts would be wrong; the message holds the command that mends it."""
 
 
 async def ensure(options: dict[str, Any], topics: list[Topic]) -> None:
     """Create the topics that are missing: who finds all of them needs no right to create any. Raises LogUnavailable."""
+    try:
+        async with _admin(options) as admin:
+            there = await _counts(admin, [topic.name for topic in topics])
+            wanted = [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.config) for t in topics if t.name not in there]
+            if not wanted:
+                return
+            answer = await admin.create_topics(wanted)
+    except (*AWAY, AttributeError) as wrong:  # AttributeError: how aiokafka says that no broker is the controller just now
+        raise LogUnavailable(f"topics cannot be created: {wrong!r}") from wrong
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise LogUnavailable(f"topic {name} cannot be created: {error.__name__} {rest}")
+
+
+@asynccontextmanager
+async def _admin(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
     try:
-        await admin.start()
-        there = await _counts(admin, [topic.name for topic in topics])
-        wanted = [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.config) for t in topics if t.name not in there]
-        if not wanted:
-            return
-        answer = await admin.create_topics(wanted)
-        for name, code, *rest in answer.topic_errors:
-            error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:
-                raise LogUnavailable(f"topic {name} cannot be created: {error.__name__} {rest}")
-    except (KafkaError, AttributeError) as wrong:  # AttributeError: how aiokafka says that no broker is the controller just now
-        raise LogUnavailable(f"topics cannot be created: {wrong!r}") from wrong
+        await within(admin.start(), ADMIN_S)
+        yield admin
     finally:
-        await admin.close()
+        with contextlib.suppress(*AWAY):
+            await within(admin.close(), STOP_S)
 
 
 async def verify(options: dict[str, Any], *, events: str | None = None, breaches: str | None = None) -> dict[str, int]:
@@ -58,14 +79,11 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
     Returns their numbers of partitions. Raises WrongTopic with the commands that mend them, LogUnavailable.
     """
     wanted = {**({events: ARRIVALS | KEPT} if events else {}), **({breaches: KEPT} if breaches else {})}
-    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
     try:
-        await admin.start()
-        counts, settings = await _known(admin, wanted)
-    except KafkaError as wrong:
+        async with _admin(options) as admin:
+            counts, settings = await _known(admin, wanted)
+    except AWAY as wrong:
         raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
-    finally:
-        await admin.close()
     wrong_ones: list[str] = []
     for name, has in settings.items():
         mend = {key: value for key, value in wanted[name].items() if has.get(key) != value}
@@ -80,14 +98,11 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
 
 async def partitions_of(options: dict[str, Any], topic: str) -> int | None:
     """The number of a topic's partitions; None: there is no such topic. Raises LogUnavailable."""
-    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
     try:
-        await admin.start()
-        return (await _counts(admin, [topic])).get(topic)
-    except KafkaError as wrong:
+        async with _admin(options) as admin:
+            return (await _counts(admin, [topic])).get(topic)
+    except AWAY as wrong:
         raise LogUnavailable(f"topic {topic} cannot be described: {wrong!r}") from wrong
-    finally:
-        await admin.close()
 
 
 async def _counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:

@@ -1,12 +1,14 @@
 """Appending to Kafka: idempotent, acks=all, the partition of the key as Kafka's own clients choose it."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from shared.adapters.kafka.bounded import AWAY, within
 from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge
 from shared.wire.topics import partition_of
 
@@ -22,6 +24,7 @@ class KafkaWriter:
         self._max_record_bytes = max_record_bytes
         self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -29,37 +32,42 @@ class KafkaWriter:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._producer is not None:
-            await self._discard(self._producer, min(self._timeout, STOP_S))
+            await _discard(self._producer, min(self._timeout, STOP_S))
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Appended]:
         for entry in entries:
             if len(entry.value) + len(entry.key or b"") > self._max_record_bytes - 1_000:
                 raise RecordTooLarge(f"{len(entry.value)} bytes; at most {self._max_record_bytes - 1_000}")
-        producer: AIOKafkaProducer | None = None
+        used: list[AIOKafkaProducer] = []
+
+        async def work() -> list[Any]:
+            used.append(producer := await self._ready())
+            partitions = len(await producer.partitions_for(topic))
+            waiting = [await self._send(producer, topic, entry, partitions) for entry in entries]
+            return await asyncio.gather(*waiting)
+
         try:
-            async with asyncio.timeout(self._timeout):
-                producer = await self._ready()
-                partitions = len(await producer.partitions_for(topic))
-                waiting = [await self._send(producer, topic, entry, partitions) for entry in entries]
-                done = await asyncio.gather(*waiting)
+            done = await within(work(), self._timeout)
         except (MessageSizeTooLargeError, RecordListTooLargeError) as wrong:
             raise RecordTooLarge(str(wrong)) from wrong
-        except (KafkaError, TimeoutError, OSError) as wrong:
-            if producer is not None and producer is self._producer:
+        except AWAY as wrong:
+            if used and used[0] is self._producer:
                 self._producer = None
-                self._closing = asyncio.ensure_future(self._discard(producer, 1))
+                self._give_up(used[0])
             raise LogUnavailable(f"{topic}: {wrong!r}") from wrong
         return [Appended(meta.partition, meta.offset, meta.timestamp) for meta in done]
 
     async def partitions(self, topic: str) -> int:
+        async def work() -> int:
+            producer = await self._ready()
+            count = len(await producer.partitions_for(topic))
+            if not await producer.client.force_metadata_update():  # what is cached says nothing about the broker
+                raise LogUnavailable(f"{topic}: the brokers do not answer")
+            return count
+
         try:
-            async with asyncio.timeout(self._timeout):
-                producer = await self._ready()
-                count = len(await producer.partitions_for(topic))
-                if not await producer.client.force_metadata_update():  # what is cached says nothing about the broker
-                    raise LogUnavailable(f"{topic}: the brokers do not answer")
-                return count
-        except (KafkaError, TimeoutError, OSError) as wrong:
+            return await within(work(), self._timeout)
+        except AWAY as wrong:
             raise LogUnavailable(f"{topic}: {wrong!r}") from wrong
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, entry: Entry, partitions: int) -> "asyncio.Future[Any]":
@@ -84,16 +92,21 @@ class KafkaWriter:
                 try:
                     await producer.start()
                 except BaseException:
-                    await producer.stop()
+                    self._give_up(producer)
                     raise
                 self._producer = producer
             return self._producer
 
-    @staticmethod
-    async def _discard(producer: AIOKafkaProducer, timeout: float) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await producer.stop()
-        except (TimeoutError, KafkaError):
-            producer._closed = True  # stop() waits for a broker that is away: give the batches up, they were never acknowledged
-            await producer.client.close()
+    def _give_up(self, producer: AIOKafkaProducer) -> None:
+        closing = asyncio.ensure_future(_discard(producer, 1))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _discard(producer: AIOKafkaProducer, timeout: float) -> None:
+    try:
+        await within(producer.stop(), timeout)
+    except AWAY:
+        producer._closed = True  # stop() waits for a broker that is away: give the batches up, they were never acknowledged
+        with contextlib.suppress(*AWAY):
+            await within(producer.client.close(), timeout)

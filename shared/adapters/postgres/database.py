@@ -5,7 +5,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, event
+from sqlalchemy import Connection, MetaData, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -23,10 +23,10 @@ MIGRATION_LOCK = 0x51A7A7C4  # services start together: one migrates, the others
 
 def connect(url: str, *, pool: int = 5) -> AsyncEngine:
     """An engine for a PostgreSQL URL, whichever driver it names. A connection that the server has ended is never handed out."""
-    scheme, _, rest = url.partition("://")
-    if not scheme.startswith("postgres"):
-        raise ValueError(f"SLAWATCH_DATABASE must be a postgresql:// URL, not {scheme}://")
-    engine = create_async_engine(f"postgresql+asyncpg://{rest}", pool_size=pool, max_overflow=0, pool_timeout=10)
+    named = make_url(url).set(drivername="postgresql+asyncpg")
+    if mode := named.query.get("sslmode"):  # libpq's name for it, which everybody writes
+        named = named.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    engine = create_async_engine(named, pool_size=pool, max_overflow=0, pool_timeout=10)
     event.listen(engine.sync_engine, "checkout", _refuse_ended)
     return engine
 

@@ -63,6 +63,15 @@ def test_replay_writes_every_file_of_the_interface(tmp_path: Path) -> None:
     assert list(case) == [*place.split(), *clock.split(), "overdue_s", "event", "revision"]
 
 
+def test_agreements_may_be_several_files_behind_one_another(tmp_path: Path) -> None:
+    events = ("--events", HELPDESK / "events.ndjson")
+    shown = slawatch("replay", "--agreements", HELPDESK / "agreement.yaml", PAYROLL, *events, "--out", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert len(json.loads((tmp_path / "summary.json").read_text("utf-8"))["agreements"]) == 2
+    case = json.loads((HELPDESK / "events.ndjson").read_text("utf-8").splitlines()[0])["subject"]
+    assert slawatch("explain", "--agreements", HELPDESK / "agreement.yaml", PAYROLL, *events, "--case", case).exit_code == 0
+
+
 def test_replay_tells_which_lines_it_could_not_use(tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_text('{"id": 1}\nnot json\n', "utf-8")

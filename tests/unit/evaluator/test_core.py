@@ -17,6 +17,7 @@ from shared.sla.engine import Engine, Refused
 from shared.sla.evidence import Evidence
 from shared.sla.instants import format_instant, parse_instant
 from shared.sla.statements import Said
+from shared.sla.version import RULES
 from shared.wire import controls, verdicts
 from shared.wire.controls import Activation, Advance, ClockMode, Control, Pulse, Tick
 
@@ -157,6 +158,16 @@ def test_another_clock_mode_is_refused_with_what_to_do() -> None:
     log.control(0, Activation("a", BUNDLE, clock="log"))
     with pytest.raises(WouldFoldDifferently, match="SLAWATCH_CLOCK=log"):
         fold(state, log.records)
+
+
+def test_an_agreement_of_newer_rules_is_refused_and_one_of_older_is_not() -> None:
+    log = Log()
+    log.control(0, Activation("a", BUNDLE, rules=RULES - 1))
+    log.control(1, Activation("b", BUNDLE, rules=RULES))
+    fold(partition(), log.records)
+    log.control(2, Activation("c", BUNDLE, rules=RULES + 1))
+    with pytest.raises(WouldFoldDifferently, match=f"newer rules .version {RULES + 1}, this one has {RULES}"):
+        fold(partition(), log.records)
 
 
 def test_event_mode_takes_the_events_time_and_obeys_advance() -> None:

@@ -1,0 +1,29 @@
+"""Waiting for aiokafka no longer than one wants to: some of its ends swallow that they are cancelled, and then never come."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from aiokafka.errors import KafkaError
+
+AWAY: Final = (KafkaError, OSError, TimeoutError, RuntimeError)  # RuntimeError: uvloop's for a connection that is closed already
+T = TypeVar("T")
+
+
+async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """What `work` gives or raises. Raises TimeoutError after so many seconds: it is cancelled then, and left alone, whatever it does."""
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        _let_go(task)
+        raise
+    if not done:
+        _let_go(task)
+        raise TimeoutError(f"not done in {seconds} s")
+    return task.result()
+
+
+def _let_go(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody asks for it any more
