@@ -33,6 +33,10 @@ class Moment(NamedTuple):
         """The `decided_at` of what is stated now."""
         return self.log_time
 
+    def not_before(self, decided_at: int) -> "Moment":
+        """Nothing is decided before what it corrects: in event mode late evidence arms timers that are of an earlier log time."""
+        return self if decided_at <= self.log_time else self._replace(log_time=decided_at)
+
 
 class Timer(NamedTuple):
     """Wake the book when log time has passed `call_at` (the instant plus grace). Ordered by these fields."""
@@ -62,6 +66,7 @@ class Stated:
         "called",
         "cause",
         "closing",
+        "cycle",
         "decided_at",
         "due",
         "final",
@@ -84,6 +89,7 @@ class Stated:
         self.cause: str | None = None
         self.closing: Closing | None = None  # how it stands while it is met or cancelled
         self.decided_at = 0
+        self.cycle: int | None = None  # its number, as it was last seen
         self.called = False  # the timer of `armed` has fired
         self.armed: int | None = None  # the breach instant that the timer waits for
         self.call_at: int | None = None  # when that timer fires
@@ -239,7 +245,7 @@ class ClockBook:
         if cycle is None:
             return True
         if cycle.is_open:
-            return cycle.breach_instant() != stated.armed or cycle.cause != stated.cause
+            return stated.state == "breached_closed" or cycle.breach_instant() != stated.armed or cycle.cause != stated.cause
         if stated.state == "breached":
             return not cycle.is_late or cycle.due != stated.due
         return (cycle.due, cycle.stopped, cycle.is_late) != (stated.due, stated.stopped, True)
@@ -256,6 +262,7 @@ class ClockBook:
         cycle = self._cycle(instance)
         if stated is None:
             return []
+        now = now.not_before(stated.decided_at)
         if timer.what == "move":
             self._follow(now)
             return self._settle(now, schedule)
@@ -298,6 +305,7 @@ class ClockBook:
             stated = self.stated.get(instance)
             if stated is None:
                 stated = self.stated[instance] = Stated()
+            stated.cycle = cycle.number
             self._arm(cycle, stated, now, schedule)
             self._arm_move(cycle, stated, schedule)
             said += self._difference(cycle, stated, now)
@@ -448,6 +456,7 @@ class ClockBook:
             vendor=self.vendor,
             service=self.service,
             case=self.case,
+            cycle=stated.cycle,
             state=stated.state or "retracted",
             severity=rules.objective.severity,
             due=stated.due,
@@ -498,7 +507,7 @@ class ClockBook:
         """What counts in a ratio over this objective, by instance."""
         found: dict[tuple[str, ...], Outcome] = {}
         for cycle in self.fold.cycles:
-            if cycle.choice is None or cycle.mode == "cancelled":
+            if cycle.choice is None or cycle.is_cancelled:
                 continue
             late = self.stated[cycle.instance].called if cycle.is_open else cycle.is_late
             instant = (cycle.due_now() if cycle.is_open else cycle.due) if late else cycle.stopped

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from shared.sla.instants import SECOND
+from shared.sla.instants import FOREVER, SECOND
 from shared.sla.level_rules import LevelRules
 from shared.sla.terms import BurnPair
 from shared.sla.windows import ROLLING_PARTS
@@ -77,7 +77,7 @@ class BurnWatch:
 
     def __init__(self) -> None:
         self._buckets: dict[BurnPair, Buckets] = {}
-        self._waiting: dict[BurnPair, int] = {}  # the edge that a timer waits for
+        self._waiting: dict[BurnPair, set[int]] = {}  # the edges that timers wait for
         self._looked: dict[BurnPair, int] = {}  # the last edge looked at
         self._burning: set[BurnPair] = set()
 
@@ -89,19 +89,24 @@ class BurnWatch:
                 buckets = self._buckets[pair] = Buckets(pair)
             buckets.count(instant, is_bad, sign)
 
-    def edges(self, rules: LevelRules, instant: int) -> Iterator[tuple[int, int]]:
-        """Something bad happened: (number of the pair, edge) of the timers that are to be armed."""
+    def edges(self, rules: LevelRules, start: int, end: int, over: int) -> Iterator[tuple[int, int]]:
+        """Something bad lies in [start, end): (number of the pair, edge) of the timers that are to be armed.
+
+        `over`: edges before this instant have been passed. Windows that ended there are not looked at again, nor for the first time.
+        """
         for i, pair in enumerate(rules.burn):
             step = step_of(pair)
-            edge, looked = (instant // step + 1) * step, self._looked.get(pair)
-            if looked is not None and edge <= looked:
-                if edge <= looked - pair.short:
-                    continue  # no current window holds it
-                edge = looked + step
-            waits = self._waiting.get(pair)
-            if waits is None or edge < waits:
-                self._waiting[pair] = edge
+            passed = max((over - 1) // step * step, self._looked.get(pair, -FOREVER))
+            edge = max((start // step + 1) * step, passed + step)
+            if end > edge - pair.short and self._wait_for(pair, edge):
                 yield i, edge
+
+    def _wait_for(self, pair: BurnPair, edge: int) -> bool:
+        """Whether that is news."""
+        waiting = self._waiting.setdefault(pair, set())
+        is_new = edge not in waiting
+        waiting.add(edge)
+        return is_new
 
     def rates(self, rules: LevelRules, instant: int, count: Count | None) -> Iterator[tuple[int, Fraction]]:
         """(window, rate) of each window of each pair that has anything to measure, up to the bucket of an instant. `count` as in `look`."""
@@ -115,15 +120,17 @@ class BurnWatch:
                 if total > 0 and rules.budget > 0:
                     yield length, Fraction(bad, total) / rules.budget
 
-    def look(self, rules: LevelRules, number: int, edge: int, count: Count | None) -> tuple[Onset | None, int | None]:
-        """At an edge: whether a pair begins to burn, and the next edge to look at (None: when something bad happens again).
+    def look(self, rules: LevelRules, number: int, edge: int, count: Count | None, goes_on: int | None) -> tuple[Onset | None, int | None]:
+        """At an edge: whether a pair begins to burn, and the next edge to look at (None: there is a timer, or when something bad happens).
 
-        `count` measures a window; None: by the marks that were counted.
+        `count` measures a window; None: by the marks that were counted. `goes_on`: from when on something bad goes on, if it does.
         """
-        if number >= len(rules.burn) or self._waiting.get(rules.burn[number]) != edge:
+        if number >= len(rules.burn) or edge not in self._waiting.get(rules.burn[number], ()):
             return None, None
         pair, limit = rules.burn[number], rules.limits[number]
-        del self._waiting[pair]
+        self._waiting[pair].discard(edge)
+        if edge <= self._looked.get(pair, -FOREVER):
+            return None, None
         self._looked[pair] = edge
         if count is None:
             buckets, enough = self._buckets.get(pair) or Buckets(pair), rules.objective.min_events
@@ -138,7 +145,9 @@ class BurnWatch:
         burning = burns(short, limit) and burns(share(edge - pair.long, edge), limit, enough)
         onset = Onset(pair, edge) if burning and pair not in self._burning else None
         (self._burning.add if burning else self._burning.discard)(pair)
-        if not short[0]:
-            return onset, None
-        self._waiting[pair] = edge + step_of(pair)
-        return onset, edge + step_of(pair)
+        step, again = step_of(pair), None
+        if short[0]:
+            again = edge + step
+        elif goes_on is not None:
+            again = max(goes_on // step + 1, edge // step + 1) * step
+        return onset, again if again is not None and self._wait_for(pair, again) else None

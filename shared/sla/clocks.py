@@ -145,6 +145,11 @@ class Cycle:
         return self.stopped is not None and not self.is_open and self.due is not None and self.stopped > self.due
 
     @property
+    def is_cancelled(self) -> bool:
+        """Ended before due without having been done: by a cancel, a reset, or a condition that holds no more."""
+        return self.mode in ("cancelled", "reset") and not self.is_late
+
+    @property
     def _is_fixed(self) -> bool:
         """Whether its due is an instant that pauses do not move."""
         return self.choice is not None and self.choice.until is not None and not self.choice.target.pausable
@@ -217,7 +222,7 @@ class Cycle:
         target = None if self.choice is None else self.target
         if self.choice is None:
             return View("skipped", self.started, None, None, None, None, None, None, None, False)
-        if self.mode in ("cancelled", "reset") and not self.is_late:
+        if self.is_cancelled:
             return View("cancelled", self.started, None, self.stopped, self.used, target, self.paused, None, None, False)
         if not self.is_open:
             state, due, late = ("breached_closed" if self.is_late else "met"), self.due, self.is_late

@@ -120,7 +120,7 @@ class LevelBook(ABC):
         self.marks = MarkMeter(timetable)
         self.meter: MarkMeter | DowntimeMeter = self.downtime or self.marks
         self.burn = BurnWatch()
-        self._bad: list[tuple[LevelRules, int]] = []  # bad marks not yet looked at
+        self._bad: list[tuple[LevelRules, Interval]] = []  # where something bad lies that was not yet looked at
         self.marks.listener = self._noticed
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -227,17 +227,17 @@ class LevelBook(ABC):
     def _noticed(self, rules: LevelRules, mark: Mark, sign: int) -> None:
         self.burn.count(rules, mark.instant, mark.value is False, sign)
         if mark.value is False:
-            self._bad.append((rules, mark.instant))
+            self._bad.append((rules, (mark.instant, mark.instant + 1)))
 
     def _watch(self, touched: Touched, now: Moment, schedule: Schedule) -> list[Statement]:
         """Arm the timers of burn rates, where something bad has happened."""
         if self.downtime is not None:
-            for start, _ in touched:
-                span = self.timetable.at(start)
+            for start, end in touched:
+                span = self.timetable.following(start)  # what is down when the agreement begins is down
                 if span is not None and span.rules.burn:
-                    self._bad.append((span.rules, start))
-        for rules, instant in self._bad:
-            for number, edge in self.burn.edges(rules, instant):
+                    self._bad.append((span.rules, (max(start, span.start), end)))
+        for rules, (start, end) in self._bad:
+            for number, edge in self.burn.edges(rules, start, end, now.log_time - rules.grace):
                 self._wait(f"burn {number}", edge, edge, rules, now, schedule)
         self._bad.clear()
         return []
@@ -247,7 +247,8 @@ class LevelBook(ABC):
         if span is None:
             return []
         rules = span.rules
-        onset, again = self.burn.look(rules, number, edge, self._downtime_count(edge))
+        goes_on = None if self.downtime is None else self.downtime.goes_on(edge, rules.calendar)
+        onset, again = self.burn.look(rules, number, edge, self._downtime_count(edge), goes_on)
         if again is not None:
             self._wait(f"burn {number}", again, again, rules, now, schedule)
         if onset is None:

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
+from math import ceil
 from typing import Any, Final, NamedTuple, Protocol
 
 from shared.sla.books import Outcome
@@ -446,6 +447,13 @@ class DowntimeMeter:
         middle = max(start, down)
         return closed.within(start, middle) + calendar.worked(middle, end) - excluded.within(middle, end)
 
+    def goes_on(self, instant: int, calendar: Calendar) -> int | None:
+        """The first instant of service, from `instant` on, that is down as things stand; None: nothing is, or it is excluded."""
+        down = self._open_since(False)
+        if down == FOREVER or self._open_since(True) < FOREVER:
+            return None
+        return calendar.next_opening(max(instant, down))
+
     # -- levels --------------------------------------------------------------------------------------------------
 
     def measure(self, start: int, end: int, rules: LevelRules, as_of: int = FOREVER) -> Measured:
@@ -468,14 +476,12 @@ class DowntimeMeter:
         allowed = rules.budget * whole
         forecast = Fraction(so_far - lost, so_far) if so_far > 0 else None
         used = Fraction(lost) / allowed if allowed else None
-        looks: list[Fraction] = []
+        ahead: list[int] = []
         if goes_on:
-            if goal.value > 0:
-                looks.append((rules.budget * so_far - lost) / goal.value)
-            looks += [allowed - lost]
-            for warn in rules.warnings:
-                looks.append(allowed * warn.share - lost if warn.share is not None else allowed - (warn.lead or 0) - lost)
-        ahead = [int(more) + 1 for more in looks if more >= 0]
+            looks = [allowed - lost, *([(rules.budget * so_far - lost) / goal.value] if goal.value > 0 else [])]
+            ahead = [int(more) + 1 for more in looks if more >= 0]  # more than the goal allows
+            warned = (allowed * w.share if w.share is not None else allowed - (w.lead or 0) for w in rules.warnings)
+            ahead += [ceil(used_up - lost) for used_up in warned if used_up > lost]  # as much as a warning names
         again = calendar.advance(at, min(ahead)) if ahead else None
         is_lost = not goal.is_met(Fraction(whole - lost, whole))
         return Outlook(is_lost, forecast, used, int(allowed) - lost, again if again is not None and again < end else None)

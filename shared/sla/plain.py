@@ -368,6 +368,7 @@ def unfold(clock: PlainClock, promise: Promise, events: list[Evidence]) -> Clock
     book.begin(events)
     (cycle,) = book.fold.cycles
     stated = book.stated[cycle.instance] = Stated()
+    stated.cycle = cycle.number
     state, due = clock.state, clock.due
     if state is RUNNING or state is BREACHED:
         assert due is not None

@@ -37,7 +37,7 @@ class RollingBook(LevelBook):
         super().__init__(place, timetable, is_availability=is_availability)
         self._turns: list[_Turn] = []
         self._looked: int | None = None  # the last edge looked at
-        self._waits: int | None = None  # the edge that a timer waits for
+        self._waits: set[int] = set()  # the edges that timers wait for
         self._standing = Standing()  # of the breach that lasts, or of the last
         self._breach: Window | None = None  # the window in which it was opened
 
@@ -65,31 +65,55 @@ class RollingBook(LevelBook):
         return None  # late evidence changes current windows, and those only
 
     def _judge(self, touched: Touched, evidence: tuple[str, ...], now: Moment, schedule: Schedule) -> list[Statement]:
+        """Windows that ended before the current one stay as they were looked at, or were not."""
         said: list[Statement] = []
-        looked = self._looked
-        is_late = looked is not None and any(start < looked for start, _ in touched)
-        window = self._window(looked) if is_late and looked is not None else None
-        if window is not None and any(start < window.end and end > window.start for start, end in touched):
-            said = self._turn(window, self._measure(window), evidence, now)
-        span = self.timetable.at(min((start for start, _ in touched), default=now.log_time))
-        if span is not None:
-            edge = span.end if looked is None or span.end > looked else self._after(looked)
-            self._wait_for(edge, span.rules, now, schedule)
+        looked, passed = self._looked, self._passed(now)
+        for start, end in touched:
+            span = self.timetable.following(start)  # what is down when the agreement begins is down
+            if span is not None:
+                self._look_at(max(start, span.start), end, span.rules, passed, now, schedule)
+        if looked is not None and (passed is None or looked >= passed):
+            window = self._window(looked)
+            if window is not None and any(start < window.end and end > window.start for start, end in touched):
+                said = self._turn(window, self._measure(window), evidence, now)
         return said
+
+    def _look_at(self, start: int, end: int, rules: LevelRules, passed: int | None, now: Moment, schedule: Schedule) -> None:
+        """[start, end) is to be looked at, as far as it lies in the current window or in those to come."""
+        span, looked = self.timetable.at(start), self._looked
+        if span is None:
+            return
+        edge = span.end
+        if passed is not None:
+            edge = max(edge, min((waits for waits in self._waits if waits <= passed), default=passed))
+        if looked is not None and edge <= looked:
+            edge = self._after(looked)
+        window = self._window(edge)
+        if window is not None and start < edge and end > window.start:
+            self._wait_for(edge, rules, now, schedule)
+
+    def _passed(self, now: Moment) -> int | None:
+        """The last edge before log time; None where there is none."""
+        span = self.timetable.at(now.log_time)
+        span = None if span is None else self.timetable.at(now.log_time - span.rules.grace - 1)
+        return None if span is None else span.start
 
     def _after(self, edge: int) -> int:
         span = self.timetable.at(edge)
         return edge + 1 if span is None else span.end
 
     def _wait_for(self, edge: int, rules: LevelRules, now: Moment, schedule: Schedule) -> None:
-        if self._waits is None or edge < self._waits:
-            self._waits = edge
+        if edge not in self._waits:
+            self._waits.add(edge)
             self._wait("edge", edge, edge, rules, now, schedule)
 
     def _fire(self, timer: Timer, start: int, now: Moment, schedule: Schedule) -> list[Statement]:
-        if timer.what != "edge" or self._waits != start:
+        if timer.what != "edge" or start not in self._waits:
             return []
-        self._waits, self._looked = None, start
+        self._waits.discard(start)
+        if self._looked is not None and start <= self._looked:
+            return []
+        self._looked, now = start, now.not_before(self._standing.decided_at)
         window = self._window(start)
         if window is None:
             return []
@@ -98,6 +122,8 @@ class RollingBook(LevelBook):
         self.marks.forget_until(2 * window.start - window.end)  # late evidence may look at the window before
         if measured.events:
             self._wait_for(self._after(start), window.rules, now, schedule)
+        elif self.downtime is not None and (again := self.downtime.goes_on(start, window.rules.calendar)) is not None:
+            self._wait_for(self._after(again), window.rules, now, schedule)  # down, out of hours
         return said
 
     def _measure(self, window: Window) -> Measured:
@@ -128,7 +154,7 @@ class RollingBook(LevelBook):
         self, window: Window, measured: Measured, state: str, evidence: tuple[str, ...], now: Moment, *, disproved: bool
     ) -> list[Statement]:
         said: list[Statement] = []
-        if state == "breached" and not self._standing.is_breach:
+        if state == "breached" and self._standing.state != "breached":
             if self._breach is None or self._breach.end != window.end:
                 self._standing, self._breach = Standing(), window
             kinds = self._standing.bring_to("breached", None, now)

@@ -11,6 +11,7 @@ from tests.properties.histories import WEEKS, WINDOWS, Document, History
 
 DAYS = 9  # of a history
 KINDS = ["checked", "checked", "down", "down", "up", "up", "from", "to", "opened", "done", "changed", "reported", "noise"]
+OF_CLOCKS = ["opened", "opened", "done", "done", "changed", "rejected", "reopened", "cancelled"]
 WHEN = ["data.p == 1", "has(data.p) && data.p != 2"]
 
 
@@ -47,6 +48,9 @@ def _objectives(draw: st.DrawFn) -> list[Document]:
     uptime |= _window(draw) | {"on_empty": "met", "min_events": 0}  # the oracle takes a window without events as known to be up
     clock: Document = {"name": "clock", "kind": "deadline", "start": "opened", "stop": "done", "change": "changed"}
     clock["targets"] = [{"when": "data.p == 1", "within": "4h"}, {"within": draw(st.sampled_from(["2h", "8h", "1bd"]))}]
+    clock |= _maybe(draw, 2, "reset", st.just("rejected")) | _maybe(draw, 2, "cancel", st.just("cancelled"))
+    clock |= _maybe(draw, 2, "reopen", st.sampled_from([{"on": "reopened", "as": how} for how in ("continue", "count_all", "new_cycle")]))
+    clock |= _maybe(draw, 4, "when", st.sampled_from(WHEN))
     share: Document = {"name": "share", "kind": "ratio", "of": {"objective": draw(st.sampled_from(["clock", "beat"]))}, "target": ">= 50%"}
     beat: Document = {"name": "beat", "kind": "heartbeat", "on": "reported"}
     beat["every"] = draw(st.sampled_from(["1d", "12h", "36h"]))
@@ -58,11 +62,11 @@ def _objectives(draw: st.DrawFn) -> list[Document]:
 
 
 @st.composite
-def _event(draw: st.DrawFn, number: int, times: list[int]) -> Document:
+def _event(draw: st.DrawFn, number: int, times: list[int], kinds: list[str]) -> Document:
     data: Document = _maybe(draw, 2, "p", st.sampled_from([1, 2, 3]))
     data |= _maybe(draw, 2, "n", st.sampled_from([1, 2, 3, 2.5, -1, 0.1, "4"])) if draw(st.booleans()) else {"n": draw(st.integers(0, 5))}
     event: Document = {"specversion": "1.0", "id": f"e{number}", "source": draw(st.sampled_from(["/a", "/a", "/b"]))}
-    event |= {"subject": draw(st.sampled_from(["one", "one", "two", "three"])), "type": draw(st.sampled_from(KINDS))}
+    event |= {"subject": draw(st.sampled_from(["one", "one", "two", "three"])), "type": draw(st.sampled_from(kinds))}
     event |= {"time": written(draw(st.sampled_from(times))), "vendor": "acme", "service": draw(st.sampled_from(["desk"] * 5 + ["line"]))}
     return (
         event | {"data": data} | (_maybe(draw, 8, "replaces", st.sampled_from([f"e{other}" for other in range(number)])) if number else {})
@@ -86,7 +90,8 @@ def level_histories(draw: st.DrawFn) -> History:
     grid = [wall(week, 30 * half, middle) for half in range(48 * (DAYS - 1))]
     edges = [midnight + shift for midnight in midnights for shift in (-1, 0, 0, 1)]
     pool = st.sampled_from([grid, grid, edges])
-    events = [draw(_event(number, draw(pool))) for number in range(draw(st.integers(1, 14)))]
+    kinds = draw(st.sampled_from([KINDS, KINDS, OF_CLOCKS]))
+    events = [draw(_event(number, draw(pool), kinds)) for number in range(draw(st.integers(1, 14)))]
     last = max(str(event["time"]) for event in events)
     begin = written(wall(date.fromisoformat(agreement["effective"]["from"]), 0, middle))  # before it no slot has begun
     until = max(last, str(begin), str(written(draw(st.sampled_from([*edges, *grid[::7], *[midnight + 2_001 for midnight in midnights]])))))

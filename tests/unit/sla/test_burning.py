@@ -13,7 +13,7 @@ from shared.sla.instants import DAY, HOUR, MINUTE
 from shared.sla.level_rules import limit_of
 from shared.sla.terms import BurnPair
 from tests.unit.sla.level_timeline import UPTIME, objective, promise, types
-from tests.unit.sla.timeline import Timeline
+from tests.unit.sla.timeline import Timeline, instant, shown
 
 PAIR = BurnPair(long=HOUR, short=5 * MINUTE, factor="5", severity="page")
 BURN = "[{long: 1h, short: 5m, factor: 5, severity: page}]"
@@ -73,6 +73,28 @@ def test_it_is_told_once_an_onset() -> None:
     history.until("12:30")
     onsets = [statement for statement in history.statements if statement.type == "slawatch.level.burning"]
     assert len({statement.id for statement in onsets}) == 2
+
+
+@pytest.mark.parametrize("minutes", [2, 61, 400])
+def test_late_evidence_never_keeps_a_burn_rate_from_being_looked_at(minutes: int, clock: ClockMode) -> None:
+    """An outage lasts; ten seconds later another one is told that ended so many minutes ago."""
+    history = Timeline(promise(objective(UPTIME, window="period", burn_rate=BURN)), clock=clock)
+    history.at("00:30", "down", subject="old")
+    history.at("00:31", "up", subject="old")
+    history.until("12:29")
+    began = instant("12:30") - minutes * MINUTE
+    history.at("12:30:01", "down", dated="12:30")
+    history.at("12:30:10", "down", subject="late", dated=shown(began))
+    history.at("12:30:11", "up", subject="late", dated=shown(began + 10_000))
+    assert "level.burning" in types(history.until("13:30"))
+
+
+def test_an_outage_that_is_told_long_after_it_began_burns_at_once() -> None:
+    history = Timeline(promise(objective(UPTIME, window="period", burn_rate=BURN)))
+    history.at("00:30", "up")
+    history.until("12:00")
+    history.at("12:00:01", "down", dated="11:00")
+    assert ("level.burning", "12:00") in [(s.type, s.time) for s in history.until("12:00:10")]
 
 
 def test_a_long_window_that_is_good_enough_keeps_quiet() -> None:

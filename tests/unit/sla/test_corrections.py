@@ -107,13 +107,34 @@ def test_evidence_older_than_max_lateness_awaits_review(clock: ClockMode) -> Non
         assert said[0].type == "breach.retracted"
         return
     assert said == [("breach.contested", "10:55", 0, "11:55:01", "breached")]
-    assert history.statements[-1].evidence == ("done 10:55",)
+    assert (history.statements[-1].evidence, history.statements[-1].cycle) == (("done 10:55",), 1)
     assert (history.line()["state"], history.line()["revision"]) == ("breached", 0)
 
 
 def test_evidence_as_old_as_max_lateness_corrects() -> None:
     history = breached(max_lateness="1h")
     assert history.at("11:55", "done", dated="10:55")[0].type == "breach.retracted"
+
+
+@pytest.mark.parametrize("dated", ["11:20", "11:10"])
+def test_what_removes_the_stop_of_a_late_case_or_reopens_it_long_after_awaits_review(dated: str) -> None:
+    history = breached(max_lateness="1h")
+    history.at("11:20", "done", id="stop")
+    said = history.at("12:20:01", "noise", dated=dated, replaces="stop")
+    assert [(s.type, s.revision) for s in said] == [("breach.contested", 1)]
+    assert history.line()["state"] == "breached_closed"
+    assert [s.type for s in history.at("12:21:01", "reopened", dated="11:19:59")] == []  # the same revision is contested once
+    assert history.line()["state"] == "breached_closed"
+
+
+def test_nothing_is_decided_before_what_it_corrects(clock: ClockMode) -> None:
+    history = Timeline(agreement(), clock=clock)
+    history.at("10:00", "opened")
+    history.at("12:00", "noise")
+    history.at("12:00:10", "paused", dated="10:30")
+    said = history.at("12:00:20", "resumed", dated="10:40") + history.until("12:10")
+    assert [s.type for s in history.statements] == ["slawatch.breach.opened", "slawatch.breach.retracted", "slawatch.breach.reopened"]
+    assert "12:00" <= (said[-1].decided_at or "")
 
 
 def test_a_day_is_the_default() -> None:

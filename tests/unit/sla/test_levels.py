@@ -3,8 +3,9 @@
 import pytest
 
 from shared.sla.engine import ClockMode
+from shared.sla.instants import MINUTE
 from tests.unit.sla.level_timeline import OFFICE, UPTIME, levels, objective, promise, types
-from tests.unit.sla.timeline import Timeline
+from tests.unit.sla.timeline import Timeline, instant, shown
 
 DOWN = {**UPTIME, "window": "tumbling 1d"}
 SCORE = {
@@ -232,9 +233,19 @@ def test_while_down_the_risk_is_told_the_moment_the_budget_is_used(clock: ClockM
         ("budget_used", "30m"),
         ("forecast", None),
     ]
-    assert said[0].time == "21:12:00.001"
-    assert said[1].time == "21:54:00.001"
+    assert said[0].time == "21:12"
+    assert said[1].time == "21:54"
     assert said[2].time == "22:13:20.001"  # 2 h 13 min of 22 h 13 min: a tenth
+
+
+@pytest.mark.parametrize("end", ["11:12", "11:12:00.001", "11:12:01"])
+def test_a_risk_is_told_also_when_it_is_over_at_that_moment(end: str, clock: ClockMode) -> None:
+    history = Timeline(promise(objective(DOWN, warn_at="50%")), clock=clock)
+    history.at("08:00", "up")
+    history.at("10:00", "down")  # 1 h 12 min is half of what may be lost
+    history.at(end, "up")
+    history.until("12:00")
+    assert [shown(s.time) for s in history.statements if s.cause == "budget_used"] == ["11:12"]
 
 
 # -- outcomes of clocks and slots ------------------------------------------------------------------------------------
@@ -264,6 +275,21 @@ def test_cancelled_skipped_and_retracted_clocks_leave_the_count() -> None:
     assert levels(history) == []
     history.until("Tue 00:01")
     assert [line[2:] for line in levels(history)] == [(0, 0, None, "no_data")]
+
+
+def test_a_cycle_that_a_reset_ends_in_time_counts_nowhere_and_one_that_it_ends_too_late_is_bad(clock: ClockMode) -> None:
+    history = Timeline(promise(objective(CLOCK, reset="rejected"), IN_TIME), clock=clock)
+    history.at("10:00", "opened")
+    history.at("10:30", "rejected")
+    history.at("10:50", "rejected")  # of three cycles two are cancelled
+    history.at("12:00", "done")  # and the third is late
+    history.at("13:00", "opened", subject="in time")
+    history.at("13:30", "rejected", subject="in time")
+    history.at("13:40", "done", subject="in time")
+    history.at("14:00", "opened", subject="too late")
+    history.at("15:30", "cancelled", subject="too late")
+    history.until("Tue 00:01")
+    assert [line[2:] for line in levels(history)] == [(1, 3, 0.333333333333, "breached")]
 
 
 def test_a_correction_moves_an_outcome_from_one_window_to_another() -> None:
@@ -380,6 +406,58 @@ def test_late_evidence_changes_the_current_rolling_window_and_no_other() -> None
     assert types(history.until("10:10:30")) == ["breach.opened"]
     assert types(history.at("10:00:40", "checked", {"ok": True})) == ["breach.closed", "level.met"]
     assert [(line[1], line[5]) for line in levels(history)] == [("10:01", "breached"), ("10:10", "met")]
+
+
+@pytest.mark.parametrize("minutes", [3, 59, 60, 61, 90, 500])
+def test_late_evidence_never_keeps_a_rolling_window_from_being_looked_at(minutes: int, clock: ClockMode) -> None:
+    """An outage lasts; ten seconds later another one is told that ended so many minutes ago."""
+    history = Timeline(promise(objective(DOWN, target='">= 99%"', window="rolling 1h")), clock=clock)
+    history.at("00:30", "down", subject="old")
+    history.at("00:31", "up", subject="old")
+    history.until("10:29")
+    began, ended = (shown(instant("10:30") - minutes * MINUTE + seconds * 1_000) for seconds in (0, 10))
+    history.at("10:30:01", "down", dated="10:30")
+    history.at("10:30:10", "down", subject="late", dated=began)
+    history.at("10:30:11", "up", subject="late", dated=ended)
+    told = [(s.type, s.decided_at) for s in history.until("10:33")]
+    assert ("breach.opened", "10:31:02") in told
+    assert levels(history)[-1][5] == "breached"
+
+
+def test_a_rolling_level_may_be_missed_again_and_again() -> None:
+    history = Timeline(promise(objective(window="rolling 1h")), clock="event")
+    for hour in ("10", "12", "14"):
+        history.at(f"{hour}:00:30", "checked", {"ok": False})
+        assert types(history.until(f"{hour}:59")) == ["breach.opened"]
+    history.until("16:00")
+    opened = [s for s in history.statements if s.type == "slawatch.breach.opened"]
+    assert (len({s.breach_id for s in opened}), {s.revision for s in opened}) == (3, {0})
+    assert types([s for s in history.statements if s.type == "slawatch.breach.closed"]) == ["slawatch.breach.closed"] * 3
+
+
+def test_windows_that_ended_are_not_looked_at_for_the_first_time() -> None:
+    history = Timeline(promise(objective(window="rolling 1h")))
+    history.at("10:00:30", "checked", {"ok": True})
+    assert types(history.until("12:00")) == ["level.met", "level.no_data"]
+    assert history.at("12:00:10", "checked", {"ok": False}, dated="10:30") + history.until("13:00") == []
+    history.at("13:00:10", "checked", {"ok": False}, dated="12:30", id="2")
+    assert history.until("13:00:20") == [("breach.opened", "13:00", 0, "13:00:12", "breached")]
+
+
+def test_what_is_down_out_of_hours_is_looked_at_when_they_begin(clock: ClockMode) -> None:
+    rules = objective(DOWN, window="rolling 1h", calendar="office", burn_rate="[{long: 1h, short: 5m, factor: 5, severity: page}]")
+    history = Timeline(promise(rules, calendars=OFFICE), clock=clock)
+    history.at("20:00", "down")
+    said = history.until("Tue 09:40")
+    assert ("breach.opened", "Tue 09:01") in [(s.type, s.time) for s in said]
+    assert "level.burning" in types(said)
+    assert all(s.time > "Tue 09:00" for s in said[1:])
+
+
+def test_what_is_down_when_the_agreement_begins_is_looked_at_then(clock: ClockMode) -> None:
+    history = Timeline(promise(objective(DOWN, window="rolling 1h")), clock=clock)
+    history.at("2026-03-01T20:00:00Z", "down")
+    assert ("breach.opened", "00:01") in [(s.type, s.time) for s in history.until("01:00")]
 
 
 def test_rolling_downtime() -> None:
