@@ -5,6 +5,7 @@ import gc
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from services.evaluator.metrics import Metrics
 from services.evaluator.pipeline import Pipeline, Topics
 from services.evaluator.showing import keep_showing
 from shared.adapters.forked import ForkedSnapshots
+from shared.adapters.kafka.administration import hand_over
 from shared.adapters.kafka.connection import connection, librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader, owners
 from shared.adapters.kafka.fast_writer import FastWriter
@@ -139,6 +141,7 @@ async def main(settings: Settings) -> None:
                 on_revoked=pipeline.on_revoked,
                 instance=member,
                 address=address_of(settings),
+                hand_over=partial(hand_over, options, group),
             )
             pipeline.reader = reader
 

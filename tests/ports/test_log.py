@@ -8,6 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from msgspec import structs
 
 from shared.adapters.kafka import bulk_consumer, fast_reader, fast_writer
 from shared.adapters.kafka import reader as kafka_reader
+from shared.adapters.kafka.administration import hand_over
 from shared.adapters.kafka.bulk_producer import BulkProducer, is_there
 from shared.adapters.kafka.connection import librdkafka
 from shared.adapters.kafka.fast_reader import FastGroupReader
@@ -529,12 +531,69 @@ async def test_what_does_not_end_though_it_is_cancelled_is_left_alone(kafka: str
             await writer.__aexit__()
             with pytest.raises(LogUnavailable):
                 await KafkaWriter(options, timeout=0.5).append(unique, [Entry(None, b"none", (), 0)])
+    for client in left:  # a live member would go on in the group
+        with contextlib.suppress(Exception):  # those that never started
+            await client.stop()
     await reader.start()
     assert [record.value for record in await take(reader, 1)] == [b"one"]
     await reader.stop()
-    for client in left:
-        with contextlib.suppress(Exception):  # those that never started
-            await client.stop()
+
+
+async def test_a_member_that_was_fenced_joins_anew(kafka: str, unique: str) -> None:
+    """Its group had given it up: librdkafka's consumer is of no use then, and an evaluator must not stand by for ever."""
+    await ensure({"bootstrap_servers": kafka}, [Topic(unique, 1, 1, EVENTS)])
+    first, second = (FastGroupReader(librdkafka(Settings(), kafka), unique, unique, instance="one") for _ in range(2))
+    writer = KafkaWriter({"bootstrap_servers": kafka}, timeout=5)
+    await writer.append(unique, [Entry(None, b"before", (), 0)])
+    await first.start()
+    await take(first, 1)
+    await second.start()
+    await take(second, 1)  # the broker knows one member of this name, and it is this one
+    await second.stop()
+    await writer.append(unique, [Entry(None, b"after", (), 0)])
+    fenced, found = 0, list[Record]()
+    async with asyncio.timeout(40):
+        while b"after" not in {record.value for record in found} or not fenced:
+            try:
+                found += await fetch(first, 0.5, 10)
+                await first.commit({(unique, 0): 1})
+            except LogUnavailable as wrong:
+                fenced += "fenced" in str(wrong)
+    await first.stop()
+    await writer.__aexit__()
+
+
+async def test_who_leaves_for_good_hands_over_at_once_if_there_are_others(kafka: str, unique: str) -> None:
+    options, owned = {"bootstrap_servers": kafka}, dict[str, int]()
+    await ensure(options, [Topic(unique, 2, 1, EVENTS)])
+
+    def member(name: str) -> FastGroupReader:
+        async def assigned(places: set[tuple[str, int]]) -> None:
+            owned[name] = len(places)
+
+        leave = partial(hand_over, options, unique)
+        return FastGroupReader(librdkafka(Settings(), kafka), unique, unique, on_assigned=assigned, instance=name, hand_over=leave)
+
+    async def until(wanted: dict[str, int], *readers: FastGroupReader) -> float:
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(30):
+            while owned != wanted:
+                await asyncio.gather(*(fetch(reader, 0.1, 10) for reader in readers))
+        return asyncio.get_running_loop().time() - began
+
+    one, two = member("one"), member("two")
+    await one.start()
+    await until({"one": 2}, one)
+    await two.start()
+    await until({"one": 1, "two": 1}, one, two)
+    await one.stop()
+    assert await until({"one": 1, "two": 2}, two) < 6, "the session lasts ten seconds"
+    await two.stop()
+    owned.clear()
+    again = member("two")  # it was alone: its place was kept
+    await again.start()
+    assert await until({"two": 2}, again) < 6
+    await again.stop()
 
 
 async def test_a_reader_ends_while_the_broker_hangs(broker: Broker, unique: str, stack: Stack) -> None:

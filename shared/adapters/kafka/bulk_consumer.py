@@ -245,6 +245,15 @@ class BulkConsumer:
 
     # -- questions -------------------------------------------------------------------------------------------------
 
+    def member(self) -> str:
+        name = self._library.rd_kafka_memberid(self._handle)
+        if not name:
+            return ""
+        try:
+            return (ctypes.cast(name, ctypes.c_char_p).value or b"").decode()
+        finally:
+            self._library.rd_kafka_mem_free(self._handle, name)
+
     def end_seen(self, partition: int) -> int | None:
         low, high = ctypes.c_int64(-1), ctypes.c_int64(-1)
         found = self._library.rd_kafka_get_watermark_offsets(

@@ -45,5 +45,8 @@ class Consumer(Protocol):
     def commit(self, offsets: dict[int, int], timeout: float) -> None:
         """Remember in the group where to go on, by partition."""
 
+    def member(self) -> str:
+        """What the group calls it; empty while it is no member."""
+
     def close(self) -> None:
         """Leave the group. Nobody asks any more, or is refused."""

@@ -19,6 +19,7 @@ from shared.adapters.kafka.plain_consumer import PlainConsumer
 from shared.ports.log import Batch, LogUnavailable, RebalanceHandler
 
 Place = tuple[str, int]
+_logger = logging.getLogger(__name__)
 STOP_S: Final = 2
 POLL_S: Final = 0.1  # how long the thread waits for a record: seeks and the end wait as long at most
 HANDLER_S: Final = 30  # handlers of a rebalance are short; one that never ends must not hold the thread for ever
@@ -57,12 +58,14 @@ class FastGroupReader:
         on_revoked: RebalanceHandler | None = None,
         instance: str | None = None,
         address: str = "",
+        hand_over: Callable[[str], Awaitable[object]] | None = None,
         timeout: float = 5,
     ) -> None:
         """`options`: `connection.librdkafka`; `instance`: static membership under this name; `address`: what the group's description says
-        of this member (see `owners`); `timeout`: how long, in s, questions may take."""
+        of this member (see `owners`); `hand_over`: tells the group at the end that this member has left; `timeout`: how long, in s,
+        questions may take."""
         self._options, self._topic, self._group, self._instance, self._timeout = options, topic, group, instance, timeout
-        self._address, self._on_assigned, self._on_revoked = address, on_assigned, on_revoked
+        self._address, self._hand_over, self._on_assigned, self._on_revoked = address, hand_over, on_assigned, on_revoked
         self._places: set[Place] = set()
         self._seeks: dict[Place, int | None] = {}  # asked for, not done: what was read of these places before is void
         self._held: set[Place] = set()
@@ -70,6 +73,7 @@ class FastGroupReader:
         self._trouble: KafkaError | None = None
         self._taking: asyncio.Future[Taken] | None = None
         self._consumer: Consumer | None = None
+        self._is_spent = False  # the consumer will never read again: it was fenced, as after a long standstill
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -87,9 +91,20 @@ class FastGroupReader:
         self._consumer = consumer
 
     async def stop(self) -> None:
-        if self._consumer is None:
+        consumer = self._consumer
+        if consumer is None:
             return
-        consumer, self._consumer = self._consumer, None
+        member = consumer.member()
+        await self._close(consumer)
+        if self._hand_over is not None and member:
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await self._hand_over(member)
+            except (LogUnavailable, TimeoutError) as wrong:
+                _logger.warning("group %s: its partitions are handed over once it notices: %s", self._group, wrong)
+
+    async def _close(self, consumer: Consumer) -> None:
+        self._consumer = None
         closing = self._loop.run_in_executor(self._thread, consumer.close)  # behind the batch that is being taken
         await asyncio.wait({closing}, timeout=min(self._timeout, STOP_S))  # a broker that is away notices by itself
         if self._taking is not None and self._taking.done():
@@ -107,6 +122,11 @@ class FastGroupReader:
     # -- records ---------------------------------------------------------------------------------------------------
 
     async def fetch(self, timeout: float, limit: int) -> list[Batch]:
+        if self._is_spent:
+            if self._consumer is not None:
+                await self._close(self._consumer)
+            await self.start()  # under the old name: it is given what it had, or what is left
+            self._is_spent = False
         if not self._left:
             try:
                 async with asyncio.timeout(timeout):
@@ -128,12 +148,14 @@ class FastGroupReader:
         """Wait for the batch that is being taken, and have the next one taken. Whether there are records. Raises LogUnavailable."""
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
+            self._is_spent |= trouble.fatal()
             raise LogUnavailable(f"group {self._group}: {trouble}")
         taking = self._taking or self._take_next(limit)
         try:
             taken = await asyncio.shield(taking)
         except KafkaException as wrong:
             self._taking = None
+            self._is_spent |= wrong.args[0].fatal()
             raise LogUnavailable(f"group {self._group}: {wrong}") from wrong
         self._left, self._trouble = taken
         self._void(set(self._seeks) | self._held)
@@ -226,6 +248,7 @@ class FastGroupReader:
             async with asyncio.timeout(self._timeout):
                 return await self._loop.run_in_executor(self._questions, ask)
         except (KafkaException, TimeoutError, RuntimeError) as wrong:  # RuntimeError: closed meanwhile
+            self._is_spent |= isinstance(wrong, KafkaException) and wrong.args[0].fatal()
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
 
 

@@ -114,6 +114,8 @@ def library() -> ctypes.CDLL | None:
         ("get_watermark_offsets", i32, (pointer, text, i32, offset, offset)),
         ("query_watermark_offsets", i32, (pointer, text, i32, offset, offset, i32)),
         ("commit_queue", i32, (pointer, PLACES, pointer, pointer, pointer)),
+        ("memberid", pointer, (pointer,)),
+        ("mem_free", None, (pointer, pointer)),
         ("consumer_close_queue", pointer, (pointer, pointer)),
         ("consumer_closed", i32, (pointer,)),
     ):

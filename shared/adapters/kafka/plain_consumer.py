@@ -65,6 +65,9 @@ class PlainConsumer:
         place.offset = offset
         self._consumer.seek(place)
 
+    def member(self) -> str:
+        return self._consumer.memberid() or ""
+
     def end_seen(self, partition: int) -> int | None:
         return self._ends.get(partition)  # asking the consumer would wait for the thread
 

@@ -1,16 +1,14 @@
 """The three topics: made where they are missing, verified where they exist."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.adapters.kafka.bounded import AWAY, within
+from shared.adapters.kafka.administration import administration
+from shared.adapters.kafka.bounded import AWAY
 from shared.ports.log import LogUnavailable
 from shared.runtime.settings import Settings
 
@@ -21,8 +19,6 @@ OTHERS: Final = KEPT
 RECORD_OVERHEAD_BYTES: Final = 100_000  # a record's key and headers, and what the log adds around a batch
 KNOWN_TRIES: Final = 50  # topics that were made this very moment are asked for so often
 KNOWN_WAIT_S: Final = 0.1
-ADMIN_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
-STOP_S: Final = 2
 
 
 class Topic(NamedTuple):
@@ -47,7 +43,7 @@ class WrongTopic(Exception):
 async def ensure(options: dict[str, Any], topics: list[Topic]) -> None:
     """Create the topics that are missing: who finds all of them needs no right to create any. Raises LogUnavailable."""
     try:
-        async with _admin(options) as admin:
+        async with administration(options) as admin:
             there = await _counts(admin, [topic.name for topic in topics])
             wanted = [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.config) for t in topics if t.name not in there]
             if not wanted:
@@ -61,17 +57,6 @@ async def ensure(options: dict[str, Any], topics: list[Topic]) -> None:
             raise LogUnavailable(f"topic {name} cannot be created: {error.__name__} {rest}")
 
 
-@asynccontextmanager
-async def _admin(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **options)
-    try:
-        await within(admin.start(), ADMIN_S)
-        yield admin
-    finally:
-        with contextlib.suppress(*AWAY):
-            await within(admin.close(), STOP_S)
-
-
 async def verify(options: dict[str, Any], *, events: str | None = None, breaches: str | None = None) -> dict[str, int]:
     """Whether the topics that are named are such that verdicts can be a function of them: arrivals by the broker's clock, everything
     kept, a vendor's verdicts in the partition of its events. Event-time mode takes any.
@@ -80,7 +65,7 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
     """
     wanted = {**({events: ARRIVALS | KEPT} if events else {}), **({breaches: KEPT} if breaches else {})}
     try:
-        async with _admin(options) as admin:
+        async with administration(options) as admin:
             counts, settings = await _known(admin, wanted)
     except AWAY as wrong:
         raise LogUnavailable(f"topics {', '.join(wanted)} cannot be described: {wrong!r}") from wrong
@@ -99,7 +84,7 @@ async def verify(options: dict[str, Any], *, events: str | None = None, breaches
 async def partitions_of(options: dict[str, Any], topic: str) -> int | None:
     """The number of a topic's partitions; None: there is no such topic. Raises LogUnavailable."""
     try:
-        async with _admin(options) as admin:
+        async with administration(options) as admin:
             return (await _counts(admin, [topic])).get(topic)
     except AWAY as wrong:
         raise LogUnavailable(f"topic {topic} cannot be described: {wrong!r}") from wrong
