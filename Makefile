@@ -91,6 +91,7 @@ format: dev  ## put the code into form
 
 reference: dev  ## write docs/reference and the dashboards anew from the code
 	@$(BIN)/python -m shared.language.schema
+	@$(BIN)/python -m shared.runtime.asyncapi
 	@$(BIN)/python -m deploy.grafana.dashboards
 
 lock: dev  ## resolve and lock all Python dependencies anew

@@ -26,7 +26,7 @@ def place_of(entry: Entry | Record) -> bytes:
 
 
 REDRIVEN = "slw-redriven"  # on a record that went out again: where it stood in quarantine; on the trace of that, the same
-_OURS = ("slw-reason", "slw-detail", "slw-topic", "slw-partition", "slw-offset", "slw-reader", "slw-cut", REDRIVEN)
+HEADERS = ("slw-reason", "slw-detail", "slw-topic", "slw-partition", "slw-offset", "slw-reader", "slw-cut", REDRIVEN)  # ours
 
 
 class NotRedrivable(ValueError):
@@ -40,7 +40,7 @@ def redriven_entry(record: Record, events: str) -> Entry:
         raise NotRedrivable("it was too large for quarantine, which holds its beginning only")
     if said.get("slw-topic") != events:
         raise NotRedrivable(f"it stood in topic {said.get('slw-topic')}, not among the events")
-    headers = [(name, value) for name, value in record.headers if name not in _OURS]
+    headers = [(name, value) for name, value in record.headers if name not in HEADERS]
     where = None if record.key is not None else int(said["slw-partition"])
     return Entry(record.key, record.value, (*headers, (REDRIVEN, place_in_quarantine(record).encode())), where)
 

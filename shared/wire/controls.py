@@ -51,8 +51,8 @@ class Activation(msgspec.Struct, frozen=True):
 
 
 Control = Tick | Pulse | Advance | Activation
-_STRUCTS: Final[dict[str, type[Control]]] = {"tick": Tick, "pulse": Pulse, "advance": Advance, "activation": Activation}
-_NAMES: Final = {struct: kind for kind, struct in _STRUCTS.items()}
+KINDS: Final[dict[str, type[Control]]] = {"tick": Tick, "pulse": Pulse, "advance": Advance, "activation": Activation}
+_NAMES: Final = {struct: kind for kind, struct in KINDS.items()}
 
 
 class NotAControl(ValueError):
@@ -87,9 +87,9 @@ def reading_of(kind: bytes | None, value: bytes) -> int | None:
 
 def decode(kind: str, value: bytes) -> Control:
     """A control record's value by the kind that its header names. Raises NotAControl."""
-    struct = _STRUCTS.get(kind)
+    struct = KINDS.get(kind)
     if struct is None:
-        raise NotAControl(f"unknown control record {kind!r}: one of {', '.join(_STRUCTS)}")
+        raise NotAControl(f"unknown control record {kind!r}: one of {', '.join(KINDS)}")
     try:
         return msgspec.json.decode(value, type=struct)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as wrong:
