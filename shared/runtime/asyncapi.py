@@ -1,4 +1,4 @@
-"""What stands on the topics, as an AsyncAPI document made from the code: `python -m shared.runtime.asyncapi` writes it to docs/reference."""
+"""What stands on the topics, as an AsyncAPI document made from the code; `python -m shared.runtime.asyncapi` writes it anew."""
 
 import json
 from pathlib import Path
