@@ -27,6 +27,7 @@ SESSION_S = 10.0  # the group's session timeout
 ANSWER_S_MAX = 8.0  # ingest waits 5 s for the broker
 GROWTH_BYTES_MAX = 150_000_000
 STOP_S_MAX = 5.0
+DEATH_S_MAX = 90  # at a failpoint that is passed twice in twenty seconds, on a busy machine
 FAILPOINTS = ("before-emit", "after-emit", "before-checkpoint", "after-checkpoint")
 
 
@@ -135,7 +136,7 @@ def at_failpoint(name: str) -> Callable[[Scene], Awaitable[None]]:
     async def inject(scene: Scene) -> None:
         scene.rig.kill("evaluator")
         scene.rig.launch("evaluator", FAILPOINT=f"{name}:{scene.random.randint(1, most)}")
-        code = await scene.rig.ended("evaluator", 30)
+        code = await scene.rig.ended("evaluator", DEATH_S_MAX)
         assert code == -signal.SIGKILL, f"at {name} it did not die, but: {code}"
         scene.rig.launch("evaluator")
 
