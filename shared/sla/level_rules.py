@@ -86,6 +86,12 @@ class LevelRules(ObjectiveRules[Level]):
             return "no_data"
         return "met" if self.goal.is_met(measured.value) else "breached"
 
+    def used_by(self, value: Fraction) -> Fraction | None:
+        """The share of the error budget that a ratio uses up by its value, or of what it may come to that an aggregate does."""
+        if not self.goal.wants_more and self.goal.value > 0:
+            return value / self.goal.value
+        return self.used(1 - value) if self.aggregate is None else None
+
     def used(self, bad: Fraction) -> Fraction | None:
         """The share of the error budget that a share of bad ones uses up; None without a budget."""
         return bad / self.budget if self.goal.wants_more and 0 < self.budget < 1 else None

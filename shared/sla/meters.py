@@ -232,9 +232,7 @@ class MarkMeter:
                 look_again = start + int(value * (end - start) / goal.value) + 1  # from then on it has grown too little
         is_lost = rules.is_lost_by_missing and not goal.is_met(value)
         if rules.warnings:
-            used = rules.used(1 - value) if rules.aggregate is None else None
-            if not goal.wants_more and goal.value > 0:
-                used = value / goal.value
+            used = rules.used_by(value)
         return Outlook(is_lost, forecast, used, None, look_again if look_again is not None and look_again < end else None)
 
     def evidence(self, start: int, end: int) -> tuple[str, ...]:

@@ -48,7 +48,8 @@ class RollingBook(LevelBook):
             return None
         rules, begin = span.rules, self.timetable.first
         length = rules.objective.window.length or 0
-        start = rules.zone.to_instant(rules.zone.to_local(edge) - length)
+        civil = rules.zone.to_instant(rules.zone.to_local(edge) - length)
+        start = min(civil, edge - length)  # in the hour after clocks went forward, `civil` may be the edge itself
         return Span(start if begin is None else max(start, begin), edge, rules)
 
     def _window_of(self, span: Window) -> Window | None:
@@ -56,10 +57,13 @@ class RollingBook(LevelBook):
 
     @property
     def reached(self) -> Interval:
-        return -FOREVER, FOREVER
+        return (FOREVER, FOREVER) if self._looked is None and not self._waits else (-FOREVER, FOREVER)
 
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
-        """Nothing: a window that rolls is looked at while something is in it."""
+        """The first window is looked at, whatever it holds: missing data is not good. From then on, those that something is in."""
+        span = self.timetable.following(instant)
+        if span is not None and self._looked is None and not self._waits:
+            self._look_at(max(instant, span.start), FOREVER, span.rules, self._passed(now), now, schedule)
 
     def _refused(self, touched: Touched, event: Evidence | None, since: int, now: Moment) -> list[Statement] | None:
         return None  # late evidence changes current windows, and those only
@@ -132,7 +136,7 @@ class RollingBook(LevelBook):
     def _state(self, window: Window, measured: Measured) -> str:
         state = window.rules.state(measured)
         if state == "met" and measured.value is not None and window.rules.warnings:
-            used = window.rules.used(1 - measured.value)
+            used = window.rules.used_by(measured.value)
             if any(risks_of(window.rules, Outlook(False, None, used, None, None))):
                 return "at_risk"
         return state

@@ -1,4 +1,4 @@
-"""Closed windows of `ratio`, `aggregate` and `availability` over contract periods and tumbling windows (no rolling ones)."""
+"""Closed windows of `ratio`, `aggregate` and `availability` over contract periods and tumbling windows (rolling ones: rolling.py)."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import KafkaException
@@ -466,6 +467,13 @@ async def test_where_a_handler_seeks_is_where_reading_begins(broker: Broker, uni
     await reader.stop()
 
 
+async def stand_still(stack: Stack) -> None:
+    """The broker does nothing any more."""
+    os.kill(stack.kafka_pid, signal.SIGSTOP)
+    while psutil.Process(stack.kafka_pid).status() != psutil.STATUS_STOPPED:
+        await asyncio.sleep(0.01)
+
+
 async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: str, stack: Stack) -> None:
     if isinstance(broker, Memory):
         pytest.skip("it never hangs")
@@ -473,7 +481,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
     reader = broker.reader(unique)
     await reader.start()
     await take(reader, 1)
-    os.kill(stack.kafka_pid, signal.SIGSTOP)
+    await stand_still(stack)
     try:
         questions: list[Callable[[], Awaitable[Any]]] = [
             lambda: broker.writer.append(broker.topic, [Entry(None, b"during", (), 0)]),
@@ -501,6 +509,33 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait(broker: Broker, unique: 
     began = asyncio.get_running_loop().time()
     await reader.stop()
     assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_reader_whose_fetching_broke_says_so_and_reads_on_when_it_is_started_anew(kafka: str, unique: str) -> None:
+    """uvloop raises RuntimeError for connections that are closed already; aiokafka's fetching ends by it, and getmany gives nothing."""
+    options = {"bootstrap_servers": kafka}
+    await ensure(options, [Topic(unique, 1, 1, EVENTS)])
+    reader, writer = KafkaGroupReader(options, [unique], unique), KafkaWriter(options, timeout=5)
+    await reader.start()
+    await writer.append(unique, [Entry(None, b"one", (), 0)])
+    await take(reader, 1)
+    assert reader._consumer is not None
+    broken = reader._consumer._fetcher._fetch_task
+    broken.cancel()
+    await asyncio.wait({broken})
+    await writer.append(unique, [Entry(None, b"two", (), 0)])
+
+    async def read_on() -> None:
+        while True:
+            await reader.fetch(0.1, 10)  # what was on its way comes yet
+
+    with pytest.raises(LogUnavailable, match="fetching has ended"):
+        await read_on()
+    await reader.stop()
+    await reader.start()
+    assert b"two" in {record.value for record in await take(reader, 2)}
+    await reader.stop()
+    await writer.__aexit__()
 
 
 async def test_what_does_not_end_though_it_is_cancelled_is_left_alone(kafka: str, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -604,7 +639,7 @@ async def test_a_reader_ends_while_the_broker_hangs(broker: Broker, unique: str,
     reader, others = broker.reader(unique), set(threading.enumerate())
     await reader.start()
     await take(reader, 1)
-    os.kill(stack.kafka_pid, signal.SIGSTOP)
+    await stand_still(stack)
     try:
         with pytest.raises(LogUnavailable):
             await reader.commit({(broker.topic, 0): 1})

@@ -14,6 +14,7 @@ from shared.ports.log import Batch, LogUnavailable, RebalanceHandler, Record
 
 START_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
 STOP_S: Final = 2
+STALL_S: Final = 60  # a rebalance keeps a fetch waiting, for no longer than the others' sessions last
 
 
 async def _end(consumer: AIOKafkaConsumer, seconds: float = STOP_S) -> None:
@@ -93,10 +94,13 @@ class KafkaGroupReader:
         return self._consumer
 
     async def fetch(self, timeout: float, limit: int) -> list[Batch]:
+        consumer = self._running
         try:
-            found = await self._running.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
+            found = await within(consumer.getmany(timeout_ms=round(timeout * 1000), max_records=limit), timeout + STALL_S)
         except AWAY as wrong:
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
+        if not found and consumer._fetcher._fetch_task.done():  # it broke: aiokafka logs that, and gives nothing ever after
+            raise LogUnavailable(f"group {self._group}: fetching has ended")
         return [Batch.of([_record(message) for message in messages]) for messages in found.values() if messages]
 
     def seek(self, topic: str, partition: int, offset: int) -> None:

@@ -435,6 +435,31 @@ def test_a_rolling_level_may_be_missed_again_and_again() -> None:
     assert types([s for s in history.statements if s.type == "slawatch.breach.closed"]) == ["slawatch.breach.closed"] * 3
 
 
+@pytest.mark.parametrize(("on_empty", "said"), [("breach", "breach.opened"), ("no_data", "level.no_data"), ("met", "level.met")])
+def test_the_first_rolling_window_is_looked_at_whatever_it_holds(on_empty: str, said: str, clock: ClockMode) -> None:
+    history = Timeline(promise(objective(window="rolling 1h", on_empty=on_empty)), clock=clock)
+    history.at("10:00:30", "noise")
+    history.at("11:00:30", "noise", id="2")
+    history.until("13:00")
+    assert [(s.type, shown(s.time)) for s in history.statements] == [(f"slawatch.{said}", "10:01")]
+
+
+def test_a_rolling_window_is_never_empty_because_the_clocks_went_forward() -> None:
+    """Berlin, 29 March 2026: at 02:00 it is 03:00; an hour before half past three, by the wall, is half past three."""
+    terms = promise(objective(window="rolling 1h", on_empty="breach"), timezone="Europe/Berlin")
+    history = Timeline(terms, clock="event")
+    for minute in range(0, 180, 10):
+        history.at(f"2026-03-29T{minute // 60:02}:{minute % 60:02}:10Z", "checked", {"ok": True}, id=str(minute))
+    assert types(history.statements) == ["slawatch.level.met"]
+
+
+def test_a_rolling_aggregate_is_at_risk_from_a_share_of_its_limit_on() -> None:
+    mean = {"name": "mean", "kind": "aggregate", "of": "{events: {on: checked}}", "field": "data.n", "aggregate": "avg", "target": '"<= 2"'}
+    history = Timeline(promise(objective(mean, window="rolling 1h", on_empty="no_data", warn_at="40%")), clock="event")
+    history.at("10:00:30", "checked", {"n": 1})
+    assert types(history.until("10:30")) == ["level.at_risk"]
+
+
 def test_windows_that_ended_are_not_looked_at_for_the_first_time() -> None:
     history = Timeline(promise(objective(window="rolling 1h")))
     history.at("10:00:30", "checked", {"ok": True})
