@@ -65,8 +65,11 @@ def load(files: Sequence[Path], known: Mapping[str, CalendarTable] = _NO_CALENDA
                 continue
             text = file.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as wrong:
-            reason = "it is not UTF-8 text" if isinstance(wrong, UnicodeDecodeError) else (wrong.strerror or str(wrong))
-            report.at(Node(1, 1), f"the file cannot be read: {reason}")
+            if isinstance(wrong, UnicodeDecodeError):
+                reason, hint = "it is not UTF-8 text", "save it as UTF-8"
+            else:
+                reason, hint = wrong.strerror or str(wrong), ""
+            report.at(Node(1, 1), f"the file cannot be read: {reason}", hint)
             continue
         read += _read(text, report)
     return _assembled(read, reports, known)

@@ -85,7 +85,7 @@ class Whole(Leaf):
 
     def _number(self, text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 15 and self._least <= int(text) <= self._most):
-            raise Wrong(f"{text!r} is not a whole number of at least {self._least}")
+            raise Wrong(f"{text!r} is not a whole number of at least {self._least}", f"such as {max(self._least, 1)}")
         return int(text)
 
     def schema(self, defs: Json) -> Json:

@@ -125,7 +125,7 @@ def share(text: str) -> str:
         raise Wrong(f"{text!r} is not a share", f"write {_percentage(text)}" if _NUMBER.match(text) else "write it as 95%")
     value = Decimal(text[:-1]) / 100
     if not 0 <= value <= 1:
-        raise Wrong(f"{text} is not between 0% and 100%")
+        raise Wrong(f"{text} is not between 0% and 100%", "such as 95%")
     return _plain(value)
 
 
@@ -265,7 +265,7 @@ def recurrence(text: str) -> str:
     parts = dict(part.partition("=")[::2] for part in text.removeprefix("RRULE:").split(";"))
     for key in parts:
         if key not in _RRULE_KEYS:
-            raise Wrong(f"the recurrence has an unknown part {key}", nearest(key, _RRULE_KEYS))
+            raise Wrong(f"the recurrence has an unknown part {key}", nearest(key, _RRULE_KEYS - {"COUNT", "UNTIL"}))
     if parts.get("FREQ") not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
         raise Wrong("the recurrence needs FREQ=DAILY, WEEKLY, MONTHLY or YEARLY", 'such as "FREQ=MONTHLY;BYMONTHDAY=5"')
     if "UNTIL" in parts or "COUNT" in parts:

@@ -106,7 +106,7 @@ def _tree(text: str, variables: tuple[str, str]) -> Tree:
     if len(text) > TEXT_LENGTH_MAX:
         raise ConditionError(f"the condition has {len(text)} characters, {TEXT_LENGTH_MAX} are allowed")
     if not text.strip():
-        raise ConditionError("the condition is empty")
+        raise ConditionError("the condition is empty", hint="such as data.priority == 1; or leave out the key")
     try:
         expression = _environment(variables).compile(text)
         kind = expression.return_type()
