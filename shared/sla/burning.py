@@ -123,7 +123,7 @@ class BurnWatch:
     def look(self, rules: LevelRules, number: int, edge: int, count: Count | None, goes_on: int | None) -> tuple[Onset | None, int | None]:
         """At an edge: whether a pair begins to burn, and the next edge to look at (None: there is a timer, or when something bad happens).
 
-        `count` measures a window; None: by the marks that were counted. `goes_on`: from when on something bad goes on, if it does.
+        `count` measures a window; None: by the marks that were counted. `goes_on`: from when on, at or after the edge, something is bad.
         """
         if number >= len(rules.burn) or edge not in self._waiting.get(rules.burn[number], ()):
             return None, None
@@ -149,5 +149,5 @@ class BurnWatch:
         if short[0]:
             again = edge + step
         elif goes_on is not None:
-            again = max(goes_on // step + 1, edge // step + 1) * step
+            again = (goes_on // step + 1) * step
         return onset, again if again is not None and self._wait_for(pair, again) else None

@@ -57,13 +57,16 @@ class RollingBook(LevelBook):
 
     @property
     def reached(self) -> Interval:
-        return (FOREVER, FOREVER) if self._looked is None and not self._waits else (-FOREVER, FOREVER)
+        return (-FOREVER, FOREVER) if self._has_begun else (FOREVER, FOREVER)
+
+    @property
+    def _has_begun(self) -> bool:
+        return self._looked is not None or bool(self._waits)
 
     def _reach(self, instant: int, now: Moment, schedule: Schedule) -> None:
         """The first window is looked at, whatever it holds: missing data is not good. From then on, those that something is in."""
-        span = self.timetable.following(instant)
-        if span is not None and self._looked is None and not self._waits:
-            self._look_at(max(instant, span.start), FOREVER, span.rules, self._passed(now), now, schedule)
+        if not self._has_begun:
+            self._look_at((instant, FOREVER), self._passed(now), now, schedule)
 
     def _refused(self, touched: Touched, event: Evidence | None, since: int, now: Moment) -> list[Statement] | None:
         return None  # late evidence changes current windows, and those only
@@ -72,19 +75,18 @@ class RollingBook(LevelBook):
         """Windows that ended before the current one stay as they were looked at, or were not."""
         said: list[Statement] = []
         looked, passed = self._looked, self._passed(now)
-        for start, end in touched:
-            span = self.timetable.following(start)  # what is down when the agreement begins is down
-            if span is not None:
-                self._look_at(max(start, span.start), end, span.rules, passed, now, schedule)
+        for interval in touched:
+            self._look_at(interval, passed, now, schedule)
         if looked is not None and (passed is None or looked >= passed):
             window = self._window(looked)
             if window is not None and any(start < window.end and end > window.start for start, end in touched):
                 said = self._turn(window, self._measure(window), evidence, now)
         return said
 
-    def _look_at(self, start: int, end: int, rules: LevelRules, passed: int | None, now: Moment, schedule: Schedule) -> None:
-        """[start, end) is to be looked at, as far as it lies in the current window or in those to come."""
-        span, looked = self.timetable.at(start), self._looked
+    def _look_at(self, interval: Interval, passed: int | None, now: Moment, schedule: Schedule) -> None:
+        """An interval is to be looked at, as far as it lies in the current window or in those to come."""
+        start, end = interval
+        span, looked = self.timetable.following(start), self._looked  # what is down when the agreement begins is down
         if span is None:
             return
         edge = span.end
@@ -94,7 +96,7 @@ class RollingBook(LevelBook):
             edge = self._after(looked)
         window = self._window(edge)
         if window is not None and start < edge and end > window.start:
-            self._wait_for(edge, rules, now, schedule)
+            self._wait_for(edge, span.rules, now, schedule)
 
     def _passed(self, now: Moment) -> int | None:
         """The last edge before log time; None where there is none."""

@@ -129,7 +129,7 @@ def _aggregate(objective: dict[str, Any], found: list[Event]) -> Measured:
     return None, total, Fraction(value)
 
 
-def _spells(merged: Merged, start_on: dict[str, Any], end_on: dict[str, Any], log: int) -> list[tuple[int, int]]:
+def spells(merged: Merged, start_on: dict[str, Any], end_on: dict[str, Any], log: int) -> list[tuple[int, int]]:
     """[down, up) of each case; one still down lasts to ``log``."""
     since: dict[str, int] = {}
     out = []
@@ -146,8 +146,8 @@ def _spells(merged: Merged, start_on: dict[str, Any], end_on: dict[str, Any], lo
 def _availability(objective: dict[str, Any], hours: Hours, merged: Merged, start: int, end: int) -> Measured:
     """Second-exact by cutting the window at every edge there is and asking each piece what it is."""
     exclude = objective.get("exclude", {})
-    down = _spells(merged, trigger(objective["down"]), trigger(objective["up"]), end)
-    out = _spells(merged, trigger(exclude.get("from")), trigger(exclude.get("to")), end)
+    down = spells(merged, trigger(objective["down"]), trigger(objective["up"]), end)
+    out = spells(merged, trigger(exclude.get("from")), trigger(exclude.get("to")), end)
     cuts = sorted({start, end} | {min(max(edge, start), end) for spell in down + out for edge in spell})
     total = lost = 0
     for a, b in pairwise(cuts):

@@ -97,8 +97,12 @@ def _hours(agreement: Document, objective: Document, calendars: list[Document]) 
 
 
 def _merged(events: list[Event], vendor: str, service: str) -> Merged:
-    """The evidence of a vendor's service in order of time, each event with its case's data merged so far."""
-    mine = [event for event in evidence(events) if (event["vendor"], event["service"]) == (vendor, service)]
+    """The evidence of a vendor's service, merged."""
+    return merged_of([event for event in evidence(events) if (event["vendor"], event["service"]) == (vendor, service)])
+
+
+def merged_of(mine: list[Event]) -> Merged:
+    """Evidence in order of time, each event with its case's data merged so far."""
     out: Merged = []
     for subject in sorted({event["subject"] for event in mine}):
         data: dict[str, Any] = {}

@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.oracle.cases import Event, in_order, matches, trigger
+from tests.oracle.cases import Event, matches, trigger
 from tests.oracle.conditions import decide, lookup
 from tests.oracle.hours import Hours
-from tests.oracle.levels import SIGNS, Line, Merged, bound
-from tests.oracle.oracle import calendars_of, case_lines, evidence
+from tests.oracle.levels import SIGNS, Line, Merged, bound, spells
+from tests.oracle.oracle import calendars_of, case_lines, evidence, merged_of
 from tests.oracle.units import duration, instant, local, wall, written
 
 FAR = 1 << 50  # after all windows
@@ -84,7 +84,7 @@ class Level:
 
     def facts(self, known: list[Event], until: int) -> Facts:
         """What these events tell of windows that end by ``until``."""
-        merged = _merged(known)
+        merged = merged_of(evidence(known))
         if self.objective["kind"] == "availability":
             return self._uptime(merged, until)
         if "objective" in self.objective["of"]:
@@ -115,7 +115,7 @@ class Level:
             (trigger(self.objective["down"]), trigger(self.objective["up"])),
             (trigger(exclude.get("from")), trigger(exclude.get("to"))),
         ]
-        down, out = (_spells(merged, *pair) for pair in pairs)
+        down, out = (spells(merged, *pair, FAR) for pair in pairs)
         specs = [spec for pair in pairs for spec in pair]
         news = [instant(e["time"]) for e, data in merged if any(matches(s, e) and decide(s.get("when"), data, e) for s in specs)]
         earliest = min([until, *news]) - 10 * 86_400_000
@@ -228,18 +228,6 @@ def onsets(level: Level, pair: dict[str, Any], facts: Facts, first: int, log: in
     return [edge for (edge, burns), did in zip(burning, before, strict=False) if burns and not did]
 
 
-def _merged(events: list[Event]) -> Merged:
-    """The evidence in order of time, each event with its case's data merged so far."""
-    mine = evidence(events)
-    out: Merged = []
-    for subject in sorted({event["subject"] for event in mine}):
-        data: dict[str, Any] = {}
-        for event in in_order([event for event in mine if event["subject"] == subject], {}):
-            data = {**data, **(event.get("data") or {})}
-            out.append((event, data))
-    return sorted(out, key=lambda pair: instant(pair[0]["time"]))
-
-
 def _shares(marks: list[tuple[int, int]]) -> Facts:
     def measure(start: int, end: int) -> Measure:
         inside = [good for at, good in marks if start <= at < end]
@@ -268,19 +256,6 @@ def _values(objective: dict[str, Any], found: list[Event]) -> Facts:
         return Measure(None, total, Fraction(of[name]), False)
 
     return measure
-
-
-def _spells(merged: Merged, start_on: dict[str, Any], end_on: dict[str, Any]) -> Spans:
-    """[down, up) of each case; at one instant `down` goes first."""
-    since: dict[str, int] = {}
-    out = []
-    for event, data in sorted(merged, key=lambda pair: (instant(pair[0]["time"]), matches(end_on, pair[0]))):
-        case, at = event["subject"], instant(event["time"])
-        if matches(start_on, event) and decide(start_on.get("when"), data, event):
-            since.setdefault(case, at)
-        if matches(end_on, event) and decide(end_on.get("when"), data, event) and case in since:
-            out.append((since.pop(case), at))
-    return out + [(at, FAR) for at in since.values()]
 
 
 def _service(hours: Hours, frm: int, until: int) -> Spans:

@@ -1,6 +1,5 @@
 """aiokafka's client for what is asked of the brokers themselves."""
 
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -9,11 +8,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from shared.adapters.kafka.bounded import AWAY, within
+from shared.adapters.kafka.bounded import AWAY, START_S, ended, within
 from shared.ports.log import LogUnavailable
 
-START_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
-STOP_S: Final = 2
 _LEFT_ALREADY: Final = 25  # UNKNOWN_MEMBER_ID
 
 
@@ -25,8 +22,7 @@ async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdmin
         await within(admin.start(), START_S)
         yield admin
     finally:
-        with contextlib.suppress(*AWAY):
-            await within(admin.close(), STOP_S)
+        await ended(admin.close())
 
 
 async def hand_over(options: dict[str, Any], group: str, member: str) -> bool:

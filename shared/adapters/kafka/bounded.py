@@ -1,12 +1,15 @@
 """Waiting for aiokafka no longer than one wants to: some of its ends swallow that they are cancelled, and then never come."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from aiokafka.errors import KafkaError
 
 AWAY: Final = (KafkaError, OSError, TimeoutError, RuntimeError)  # RuntimeError: uvloop's for a connection that is closed already
+START_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
+STOP_S: Final = 2
 T = TypeVar("T")
 
 
@@ -22,6 +25,12 @@ async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
         _let_go(task)
         raise TimeoutError(f"not done in {seconds} s")
     return task.result()
+
+
+async def ended(closing: Coroutine[Any, Any, object], seconds: float = STOP_S) -> None:
+    """Wait for a client to end, no longer than that, and whatever comes of it: a broker that is away notices by itself."""
+    with contextlib.suppress(*AWAY):
+        await within(closing, seconds)
 
 
 def _let_go(task: "asyncio.Task[Any]") -> None:

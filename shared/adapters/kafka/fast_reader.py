@@ -6,13 +6,14 @@ ahead of who asks: it waits without the interpreter's lock, and the event loop n
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from shared.adapters.kafka.bounded import STOP_S, within
 from shared.adapters.kafka.bulk_consumer import BulkConsumer, is_there
 from shared.adapters.kafka.consumers import Consumer, Taken
 from shared.adapters.kafka.plain_consumer import PlainConsumer
@@ -20,7 +21,6 @@ from shared.ports.log import Batch, LogUnavailable, RebalanceHandler
 
 Place = tuple[str, int]
 _logger = logging.getLogger(__name__)
-STOP_S: Final = 2
 POLL_S: Final = 0.1  # how long the thread waits for a record: seeks and the end wait as long at most
 HANDLER_S: Final = 30  # handlers of a rebalance are short; one that never ends must not hold the thread for ever
 TUNING: Final[dict[str, Any]] = {
@@ -58,7 +58,7 @@ class FastGroupReader:
         on_revoked: RebalanceHandler | None = None,
         instance: str | None = None,
         address: str = "",
-        hand_over: Callable[[str], Awaitable[object]] | None = None,
+        hand_over: Callable[[str], Coroutine[Any, Any, object]] | None = None,
         timeout: float = 5,
     ) -> None:
         """`options`: `connection.librdkafka`; `instance`: static membership under this name; `address`: what the group's description says
@@ -98,8 +98,7 @@ class FastGroupReader:
         await self._close(consumer)
         if self._hand_over is not None and member:
             try:
-                async with asyncio.timeout(STOP_S):
-                    await self._hand_over(member)
+                await within(self._hand_over(member), STOP_S)
             except (LogUnavailable, TimeoutError) as wrong:
                 _logger.warning("group %s: its partitions are handed over once it notices: %s", self._group, wrong)
 

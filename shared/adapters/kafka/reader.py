@@ -1,6 +1,5 @@
 """Reading from Kafka: as a member of a group, and stretches of a topic outside any group."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,17 +8,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
-from shared.adapters.kafka.bounded import AWAY, within
+from shared.adapters.kafka.bounded import AWAY, START_S, STOP_S, ended, within
 from shared.ports.log import Batch, LogUnavailable, RebalanceHandler, Record
 
-START_S: Final = 60  # a broker that is away is told of sooner, by aiokafka
-STOP_S: Final = 2
 STALL_S: Final = 60  # a rebalance keeps a fetch waiting, for no longer than the others' sessions last
-
-
-async def _end(consumer: AIOKafkaConsumer, seconds: float = STOP_S) -> None:
-    with contextlib.suppress(*AWAY):  # a broker that is away notices by itself
-        await within(consumer.stop(), seconds)
 
 
 def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
@@ -77,7 +69,7 @@ class KafkaGroupReader:
         try:
             await within(consumer.start(), START_S)
         except AWAY as wrong:
-            await _end(consumer)
+            await ended(consumer.stop())
             raise LogUnavailable(f"group {self._group}: {wrong!r}") from wrong
         consumer.subscribe(self._topics, listener=self._listener)
         self._consumer = consumer
@@ -85,7 +77,7 @@ class KafkaGroupReader:
     async def stop(self) -> None:
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await _end(consumer, min(self._timeout, STOP_S))
+            await ended(consumer.stop(), min(self._timeout, STOP_S))
 
     @property
     def _running(self) -> AIOKafkaConsumer:
@@ -152,7 +144,7 @@ class KafkaScanner:
         except AWAY as wrong:
             raise LogUnavailable(f"{topic}: {wrong!r}") from wrong
         finally:
-            await _end(consumer)
+            await ended(consumer.stop())
 
     async def scan(self, topic: str, partition: int, start: int, end: int, on_records: Callable[[list[Record]], None]) -> None:
         if start >= end:
@@ -164,10 +156,10 @@ class KafkaScanner:
             consumer.assign([where])
             consumer.seek(where, start)
             while await consumer.position(where) < end:
-                async with asyncio.timeout(self._stall):
-                    batch = (await consumer.getmany(where, timeout_ms=1_000, max_records=5_000)).get(where, [])
+                found = await within(consumer.getmany(where, timeout_ms=1_000, max_records=5_000), self._stall)
+                batch = found.get(where, [])
                 on_records([_record(message) for message in batch if message.offset < end])
         except AWAY as wrong:
             raise LogUnavailable(f"{topic}/{partition}: {wrong!r}") from wrong
         finally:
-            await _end(consumer)
+            await ended(consumer.stop())

@@ -1,18 +1,15 @@
 """Appending to Kafka: idempotent, acks=all, the partition of the key as Kafka's own clients choose it."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from shared.adapters.kafka.bounded import AWAY, within
+from shared.adapters.kafka.bounded import AWAY, STOP_S, ended, within
 from shared.ports.log import Appended, Entry, LogUnavailable, RecordTooLarge
 from shared.wire.topics import partition_of
-
-STOP_S: Final = 2  # at the end nobody waits for an append any more
 
 
 class KafkaWriter:
@@ -108,5 +105,4 @@ async def _discard(producer: AIOKafkaProducer, timeout: float) -> None:
         await within(producer.stop(), timeout)
     except AWAY:
         producer._closed = True  # stop() waits for a broker that is away: give the batches up, they were never acknowledged
-        with contextlib.suppress(*AWAY):
-            await within(producer.client.close(), timeout)
+        await ended(producer.client.close(), timeout)
