@@ -174,11 +174,17 @@ class Cycle:
     def _due_of_until(self, until: int) -> int | None:
         if self._is_fixed:
             return until
-        moved = self.paused - self.pause_base
+        runs_from, ahead = self.mark, 0
         if self.mode == "paused":
             if self.cap_end is None:
                 return None
-            moved += self.calendar.worked(self.mark, self.cap_end)
+            runs_from, ahead = self.cap_end, self.calendar.worked(self.mark, self.cap_end)
+        due = self._moved(until, ahead)
+        return due if self.pending_cause is None or due is None else max(due, runs_from)
+
+    def _moved(self, until: int, ahead: int = 0) -> int | None:
+        """A promised instant as pauses have moved it, and `ahead` working time of the present one."""
+        moved = self.paused - self.pause_base + ahead
         return until if moved == 0 else self.calendar.advance(until, moved, next_open=self.rules.next_open)
 
     def breach_instant(self) -> int | None:
@@ -409,14 +415,11 @@ class Cycle:
 
     def _check_after_change(self) -> None:
         self.pending_cause = None
-        if self.choice is None:
+        if not self._is_used_up():
             return
-        if self.mode == "paused" and self.choice.until is None:
-            self.pending_cause = ON_CHANGE if self._is_used_up() else None
-            return
-        if self.choice.until is not None and self.choice.until < self.mark and self.due_now() is None:
-            self.pending_cause = ON_CHANGE  # a promise past already, given while paused: the resume breaks it
-        if self._is_used_up():
+        if self.mode == "paused" and not self._is_fixed:
+            self.pending_cause = ON_CHANGE  # the resume breaks it, or the end of the longest a pause may count
+        else:
             self._freeze(self.mark, self.mark, ON_CHANGE)
 
     # -- helpers -------------------------------------------------------------------------------------------------
@@ -476,7 +479,7 @@ class Cycle:
             return False
         if self.choice.until is None:
             return self.target is not None and self.used > self.target
-        due = self._due_of_until(self.choice.until)
+        due = self.choice.until if self._is_fixed else self._moved(self.choice.until)
         return due is not None and due < self.mark
 
     def _note(self, event: Evidence, what: str, note: str) -> None:

@@ -31,6 +31,7 @@ WINDOWS = [
     ["02:00-03:00"],
 ]
 WITHIN = ["30m", "1h", "90m", "4h", "8h", "2d", "90s", "1bd", "2bd", "3bd", "1cd", "2cd"]
+TARGETS = ["within", "within", "within", "until"]
 KINDS = ["noise", "opened", "reset", "cancelled"] + ["changed", "paused", "resumed", "done", "reopened"] * 3
 
 
@@ -70,8 +71,8 @@ def _calendars(draw: st.DrawFn, zone: str, week: date) -> list[Document]:
 
 
 @st.composite
-def _target(draw: st.DrawFn) -> Document:
-    kind = draw(st.sampled_from(["within", "within", "within", "until"]))
+def _target(draw: st.DrawFn, kinds: list[str]) -> Document:
+    kind = draw(st.sampled_from(kinds))
     target: Document = {}
     if kind == "within":
         target["within"] = draw(st.sampled_from(WITHIN))
@@ -87,11 +88,11 @@ def _target(draw: st.DrawFn) -> Document:
 
 
 @st.composite
-def _objective(draw: st.DrawFn) -> Document:
+def _objective(draw: st.DrawFn, kinds: list[str]) -> Document:
     conditions = ["data.p == 1", "data.p == 2", "data.p == 1 || data.x == true", "has(data.p) && data.p != 3"]
-    targets = [draw(_target()) | {"when": when} for when in draw(st.lists(st.sampled_from(conditions), max_size=2, unique=True))]
+    targets = [draw(_target(kinds)) | {"when": when} for when in draw(st.lists(st.sampled_from(conditions), max_size=2, unique=True))]
     if not targets or draw(st.integers(0, 5)):
-        targets.append(draw(_target()))
+        targets.append(draw(_target(kinds)))
     objective: Document = {
         "name": "clock",
         "kind": "deadline",
@@ -155,14 +156,14 @@ def _event(draw: st.DrawFn, number: int, kinds: list[str], times: list[int], pro
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History:
-    """A history of one or two cases under one deadline objective, in order of arrival."""
+def histories(draw: st.DrawFn, kinds: list[str] = TARGETS) -> History:
+    """A history of one or two cases under one deadline objective with targets of these kinds, in order of arrival."""
     zone = draw(st.sampled_from(sorted(WEEKS)))
     week = date.fromisoformat(draw(st.sampled_from(WEEKS[zone])))
     calendars = draw(_calendars(zone, week))
     agreement: Document = {"apiVersion": "slawatch/v1", "kind": "Agreement", "name": "acme-desk", "version": 1, "vendor": "acme"}
     agreement |= {"service": "desk", "timezone": zone, "calendar": draw(st.sampled_from(["office", "office", "24x7"])), "horizon": "400d"}
-    agreement["objectives"] = [draw(_objective())]
+    agreement["objectives"] = [draw(_objective(kinds))]
     edges = _instants(agreement, calendars, week)
     noon = wall(week, 12 * 60, ZoneInfo(zone))
     grid = [noon + step * 1_800_000 for step in range(2 * 24 * (DAYS - 1))]

@@ -40,6 +40,13 @@ def test_engine_and_oracle_agree_at_length(history: History) -> None:
     agree(history)
 
 
+@pytest.mark.nightly
+@NIGHTLY
+@given(histories(kinds=["until"]))
+def test_they_agree_on_promised_instants_at_length(history: History) -> None:
+    agree(history)
+
+
 @IN_TEST
 @given(histories(), st.data())
 def test_order_of_arrival_and_duplicates_do_not_matter(history: History, data: st.DataObject) -> None:
