@@ -329,6 +329,8 @@ class ClockBook:
             else:
                 stated.armed = None
             stated.call_at, stated.called = None, False
+        elif cycle.is_proven:
+            stated.armed, stated.called, stated.call_at = breach_at, True, None
         elif breach_at != stated.armed or (stated.call_at is None and not stated.called):
             if stated.state in BREACHED and (breach_at == stated.armed or breach_at + grace < now.log_time):
                 stated.armed, stated.called, stated.call_at = breach_at, True, None

@@ -145,6 +145,11 @@ class Cycle:
         return self.stopped is not None and not self.is_open and self.due is not None and self.stopped > self.due
 
     @property
+    def is_proven(self) -> bool:
+        """Whether a stop proved it late, be it that it was reopened since."""
+        return self.over and self.due is not None and any(step.what == "stop" and step.instant > self.due for step in self.steps)
+
+    @property
     def is_cancelled(self) -> bool:
         """Ended before due without having been done: by a cancel, a reset, or a condition that holds no more."""
         return self.mode in ("cancelled", "reset") and not self.is_late

@@ -41,6 +41,7 @@ class Cycle:
     breach_at: int | None = None
     stopped: int | None = None
     ended: str | None = None  # "stop", "cancel", "late" (cancelled or reset after due)
+    proven: bool = False  # stopped after due, and open again since
     waiting: bool = False  # `pause: {while: …}` holds
     change_waits: bool = False  # a change while stopped
     stop_due: int | None = None  # due as it stood at the stop
@@ -248,6 +249,7 @@ class Cycle:
     def reopen(self, at: int, how: str) -> None:
         """Open again; ``how`` is "reopen" (the closed time is a pause) or "rerun" (it counts)."""
         self.script.append((at, how))
+        self.proven = self.proven or (self.stopped is not None and self.past_due(self.stopped))
         heedless = how == "rerun" or (self.choice is not None and self.choice.plain_until)  # due comes nearer while closed
         if self.due is None and heedless and self.stop_due is not None and self.stop_due <= at:
             self.due = self.stop_due
@@ -294,7 +296,7 @@ class Cycle:
         if self.due is not None:
             assert self.breach_at is not None
             waiting = "paused" if self.paused_at(end) else "running"
-            return ("breached" if self.breach_at + grace < log_time else waiting), self.due
+            return ("breached" if self.proven or self.breach_at + grace < log_time else waiting), self.due
         if self.paused_at(end):
             return "paused", self.projected(end) if self.choice.plain_until else None
         return "running", self.projected(end)

@@ -89,6 +89,18 @@ def test_a_late_clock_reopened_is_reopened_and_closed_again() -> None:
     assert [said[:3] for said in history.at("13:00", "done")] == [("breach.closed", "13:00", 3)]
 
 
+def test_a_stop_that_proved_it_late_still_does_after_a_reopening_whichever_arrives_first() -> None:
+    for reopened_first in (False, True):
+        history = Timeline(agreement(grace="1h"), clock="event")
+        history.at("10:00", "opened")
+        told = [("11:20", "reopened"), ("11:10", "done")]  # due 11:00; called at 12:00, were it not for the stop
+        for at, kind in told if reopened_first else reversed(told):
+            history.at(at, kind)
+        assert history.line()["state"] == "breached"
+        assert history.statements[-1].state == "breached"
+        assert [said.type for said in history.statements].count("slawatch.breach.opened") == 1
+
+
 def test_nothing_new_is_nothing_said(clock: ClockMode) -> None:
     history = breached(clock)
     for kind in ("noise", "paused", "resumed", "changed", "opened", "reopened"):
