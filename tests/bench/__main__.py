@@ -42,7 +42,7 @@ def benches(cases: int | None, rounds: int, is_long: bool) -> dict[str, Callable
 
     return {
         "throughput": lambda: throughput.report(out, sized(100_000, 500_000), rounds),
-        "modes": lambda: modes.report(out, sized(30_000, 500_000)),
+        "modes": lambda: modes.report(out, sized(30_000, 500_000), rounds),
         "moving": lambda: moving.report(out, 500_000, rounds),
         "fold": lambda: folding.report(out, sized(50_000, 500_000), rounds),
         "calendars": lambda: calendars.report(out),
@@ -66,7 +66,7 @@ def main() -> None:
     )
     parser.add_argument("which", nargs="*", help=f"of {', '.join(names)}; none: all")
     parser.add_argument("--cases", type=int, help="of the jobs of throughput, modes, fold and profile")
-    parser.add_argument("--rounds", type=int, default=3, help="of throughput, moving and fold, whose medians count (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of throughput, modes, moving and fold, whose medians count (3)")
     parser.add_argument("--long", action="store_true", help="the sizes of the goals: 500,000 cases, 1,000,000 clocks, half an hour in all")
     asked = parser.parse_args()
     for name in asked.which:
