@@ -17,6 +17,7 @@ from shared.wire import controls, events, verdicts
 from shared.wire.history import BadLine, Exporter, read_line
 from shared.wire.reports import case_line
 from shared.wire.topics import CONTROL_HEADER
+from tests.oracle.cases import trigger
 from tests.oracle.oracle import case_lines
 from tests.saying import unwritten
 from tests.simulation.machines import BREACHES, EVENTS, QUARANTINE
@@ -177,27 +178,36 @@ class Judge:
 
     def in_time(self) -> Iterator[str]:
         """No breach is called before due and grace; none is said before it is decided."""
-        for verdict in self.expected.in_order:
-            data = verdict.data
-            if verdict.type != "slawatch.breach.opened" or data.stopped is not None or data.due is None:
-                continue
-            if parse_instant(data.decided_at) < parse_instant(data.due) + GRACE:
-                yield f"{verdict.id} was called at {data.decided_at}, due was {data.due}"
+        for verdict, due in self._called():
+            if parse_instant(verdict.data.decided_at) < parse_instant(due) + GRACE:
+                yield f"{verdict.id} was called at {verdict.data.decided_at}, due was {due}"
 
     def blind(self) -> Iterator[str]:
         """What fell due while the door was shut is not called before the catch-up is over."""
         stretches = [self._shut(log) for log in self.logs]
         numbers = {record.key: record.partition for log in self.logs for record in log if record.key is not None}
-        for verdict in self.expected.in_order:
+        for verdict, due in self._called():
             data = verdict.data
-            if verdict.type != "slawatch.breach.opened" or data.stopped is not None or data.due is None or data.cause != "deadline":
+            if data.cause != "deadline":
                 continue
-            broken, decided = parse_instant(max(data.due, data.started or "")), parse_instant(data.decided_at)
+            broken, decided = parse_instant(max(due, data.started or "")), parse_instant(data.decided_at)
             for start, end in stretches[numbers[verdict.vendor.encode()]]:
                 if start < broken < end and decided < end + CATCH_UP:
-                    yield f"{verdict.id} due {data.due} was called at {data.decided_at}, the door opened at {format_instant(end)}"
+                    yield f"{verdict.id} due {due} was called at {data.decided_at}, the door opened at {format_instant(end)}"
 
     # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _called(self) -> Iterator[tuple[verdicts.Verdict, str]]:
+        """The breaches that were called when log time passed due, and their due: not those that a late stop proved, be the case open again."""
+        stops = {name for objective in self.history.agreement["objectives"] for name in trigger(objective.get("stop"))["on"]}
+        events = [event for log in self.logs for event in self._accepted(log) if event["type"] in stops]
+        stopped = {(event["vendor"], event["id"]): parse_instant(event["time"]) for event in events}
+        for verdict in self.expected.in_order:
+            data, due = verdict.data, verdict.data.due
+            if verdict.type != "slawatch.breach.opened" or data.stopped is not None or due is None:
+                continue
+            if not any(stopped.get((verdict.vendor, name), 0) > parse_instant(due) for name in data.evidence):
+                yield verdict, due
 
     @staticmethod
     def _shut(log: list[Record]) -> list[tuple[int, int]]:
