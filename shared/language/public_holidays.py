@@ -1,4 +1,4 @@
-"""Public holidays and make-up working days of a country, from the `holidays` package."""
+"""Public holidays and make-up working days of a country, from the `holidays` package; China's weekend days off from `chinese_calendar`."""
 
 import warnings
 from datetime import date
@@ -7,12 +7,23 @@ from typing import Final
 
 import holidays
 import msgspec
+from chinese_calendar.constants import holidays as decreed_in_china  # type: ignore[import-untyped]  # it has no stubs
 
 from shared.language.problems import Wrong, nearest
 
 FIRST_YEAR: Final = 2000
 LAST_YEAR: Final = 2050
+SATURDAY: Final = 5
 _STILL_DECREED_SINCE: Final = 2024  # a country whose make-up days end before this has given up the custom
+# What the State Council's notices say of weekends and `chinese_calendar` does not: "off, and so together with the weekend" makes of a
+# weekend no holiday; "off from Saturday to Monday" does.
+_NO_HOLIDAY_IN_CHINA: Final = frozenset(
+    map(
+        date.fromisoformat,
+        ("2014-04-06", "2019-04-06", "2019-04-07", "2019-06-08", "2019-06-09", "2019-09-14", "2019-09-15", "2023-12-30", "2023-12-31"),
+    )
+)
+_HOLIDAY_IN_CHINA: Final = {date(2011, 6, 5): "Dragon Boat Festival", date(2015, 9, 5): "Anti-Fascist 70th Day"}
 
 
 class CountryDays(msgspec.Struct, frozen=True):
@@ -56,11 +67,22 @@ def country_days(code: str) -> CountryDays:
         warnings.simplefilter("ignore")  # some countries warn that their religious holidays are estimates
         table = holidays.country_holidays(country, subdiv=subdivision or None, years=range(FIRST_YEAR, LAST_YEAR + 1), language="en_US")
     worked: set[date] = getattr(table, "weekend_workdays", set())
+    off = dict(table.items()) if country != "CN" else _weekends_off_in_china() | dict(table.items())
     years = {day.year for day in worked}
     decreed = bool(years) and max(years) >= _STILL_DECREED_SINCE
     return CountryDays(
-        holidays={day.isoformat(): label for day, label in sorted(table.items()) if day not in worked},
+        holidays={day.isoformat(): label for day, label in sorted(off.items()) if day not in worked},
         workdays=frozenset(day.isoformat() for day in worked),
         first=min(years) if decreed else max(FIRST_YEAR, table.start_year),
-        last=max(years) if decreed else min(LAST_YEAR, table.end_year),
+        last=min(max(years), _known_until(country)) if decreed else min(LAST_YEAR, table.end_year),
     )
+
+
+def _known_until(country: str) -> int:
+    return max(decreed_in_china).year if country == "CN" else LAST_YEAR
+
+
+def _weekends_off_in_china() -> dict[date, str]:
+    """Saturdays and Sundays inside decreed holidays: `holidays` has but the days that would be worked otherwise."""
+    decreed = {day: label for day, label in decreed_in_china.items() if day.weekday() >= SATURDAY and day not in _NO_HOLIDAY_IN_CHINA}
+    return decreed | _HOLIDAY_IN_CHINA

@@ -33,6 +33,12 @@ class Moment(NamedTuple):
         """The `decided_at` of what is stated now."""
         return self.log_time
 
+    def armed_from(self, instant: int, grace: int) -> int:
+        """The instant of a timer that is armed now for an instant, so that it is not decided before what arms it."""
+        if self.event_mode:
+            return instant
+        return max(instant, self.log_time - grace if self.arrival is None else self.arrival)
+
     def not_before(self, decided_at: int) -> "Moment":
         """Nothing is decided before what it corrects: in event mode late evidence arms timers that are of an earlier log time."""
         return self if decided_at <= self.log_time else self._replace(log_time=decided_at)
@@ -335,7 +341,7 @@ class ClockBook:
             if stated.state in BREACHED and (breach_at == stated.armed or breach_at + grace < now.log_time):
                 stated.armed, stated.called, stated.call_at = breach_at, True, None
             else:
-                instant = breach_at if now.event_mode or now.arrival is None else max(breach_at, now.arrival)
+                instant = now.armed_from(breach_at, grace)
                 stated.armed, stated.called, stated.call_at = breach_at, False, instant + grace
                 schedule(Timer(instant + grace, instant, self.key + cycle.instance, "due", breach_at), self)
         self._arm_warnings(cycle, stated, now, schedule)
@@ -355,7 +361,7 @@ class ClockBook:
             if before is not None and before[0] == mark:
                 marks[label] = before
                 continue
-            instant = mark if now.event_mode or now.arrival is None else max(mark, now.arrival)
+            instant = now.armed_from(mark, cycle.rules.grace)
             marks[label] = (mark, instant)
             schedule(Timer(instant + grace, instant, self.key + cycle.instance, label, mark), self)
         stated.marks = marks

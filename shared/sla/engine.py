@@ -24,7 +24,7 @@ from shared.sla.rules import DeadlineRules, calendars_of
 from shared.sla.statements import Said, Statement, joined
 from shared.sla.swift import FormsOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
-from shared.sla.timers import SPARSE, Fired, Timers
+from shared.sla.timers import HELD, SPARSE, Fired, Timers
 
 ClockMode = Literal["log", "event"]
 Quarantine = Literal["future", "conflict"]
@@ -414,6 +414,8 @@ class Engine:
     def _call(self, lane: Lane, fired: Fired) -> list[Statement]:
         now = Moment(fired.at, None, self._event_mode)
         book, timer = fired.book, fired.timer
+        if timer.what.startswith(HELD) and not isinstance(book, HeartbeatBook | LevelBook):
+            return []  # a case goes on with nothing
         if isinstance(book, Case):
             said = self._call_case(book, timer, now)
         else:
@@ -781,6 +783,9 @@ class Engine:
         if self.swift is not None and (restate or bundle.agreement.apply_to == "open"):
             for desk in self.desks():
                 self._rise(self.swift.up_desk(desk))
+        for case, place, _ in self._books(bundle.agreement) if restate else ():
+            if case.books[place].__class__ is PlainClock:
+                self._unfold(case, place)  # by the versions that it ran under
         ordinal = 0 if arrival is None else len(self._activations) + 1
         since = None if arrival is None or restate else self.log_time
         self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
@@ -800,15 +805,25 @@ class Engine:
             agreement, calendars = enacted.bundle.agreement, calendars_of(enacted.bundle)
             for objective in agreement.objectives:
                 promise = promise_of(self.promises, agreement, objective)
-                promise.add(0 if enacted.restate else enacted.ordinal, agreement, objective, calendars, enacted.since)
+                promise.add(enacted.id, 0 if enacted.restate else enacted.ordinal, agreement, objective, calendars, enacted.since)
                 if promise.over is not None:
                     watchers = self._watchers.setdefault((agreement.name, promise.over), [])
                     watchers += [] if promise in watchers else [promise]
+            self._leave_out(agreement.name)
         self._known = len(self._activations)
         if self.swift is not None:
             self.swift.tell_known(self._known)
         for desk in self.desks():
             self._concern(desk)
+
+    def _leave_out(self, name: str) -> None:
+        """Tell the promises of an agreement of the versions that do not speak of them."""
+        versions = [enacted for enacted in self.enacted if enacted.bundle.agreement.name == name]
+        for promise in self.promises.values() if len(versions) > 1 else ():
+            if promise.agreement == name:
+                for version in versions:
+                    ordinal = 0 if version.restate else version.ordinal
+                    promise.add_absence(version.id, ordinal, version.bundle.agreement, version.since)
 
     def _books(self, agreement: Agreement) -> Iterator[tuple[Case, int, Promise]]:
         """Where the promises of an agreement stand in each case: (case, place, promise)."""
@@ -1187,9 +1202,13 @@ class Engine:
             return None
         self.superseded[event.vendor, event.source, event.replaces] = (event.service, event.case)
         self.note(self.desk(event.vendor, event.service), event.case, event.source, event.replaces)
-        known = self.vendors[event.vendor].posted[event.source].get(event.replaces)
+        vendor = self.vendors[event.vendor]
+        known = vendor.posted[event.source].get(event.replaces)
         case = None if known is None else self.desk(event.vendor, known.service).cases.get(known.case)
         if known is None or case is None or known not in case.events:
+            mark = mark_of(f"{event.source}\0{event.replaces}")
+            if known is None and any(desk.gone is not None and mark in desk.gone for desk in vendor.desks.values()):
+                self._late += 1  # what it would replace was counted, and has left
             return None
         self._unfold_all(case)
         case.events.remove(known)

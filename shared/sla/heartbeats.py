@@ -129,10 +129,10 @@ class HeartbeatBook:
         if self._since is None or since < self._since:
             touched |= self._begin_at(since) | self._open_from(since, now, schedule)
         while self._dues and instant > self._dues[-1]:
-            more = self._go_on(now, schedule)
-            if not more:
-                break
-            touched |= more
+            last = self._dues[-1]
+            touched |= self._go_on(now, schedule)
+            if self._dues[-1] == last:
+                break  # there is none after it
         return touched
 
     def _begin_at(self, since: int) -> set[int]:
@@ -175,8 +175,8 @@ class HeartbeatBook:
         return self._recount(span.start + 1)
 
     def _wait(self, what: str, due: int, instant: int, rules: HeartbeatRules, now: Moment, schedule: Schedule) -> None:
-        about, instant = instant, instant if now.arrival is None or now.event_mode else max(instant, now.arrival)
-        schedule(Timer(instant + rules.grace, instant, (*self.place, str(due)), what, about), self)
+        armed = now.armed_from(instant, rules.grace)
+        schedule(Timer(armed + rules.grace, armed, (*self.place, str(due)), what, instant), self)
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class HeartbeatBook:
             if superseded is not None:
                 self.kept += (superseded,)
             touched |= self._refold(case, self._counted(case, events), event)
-        return (refused or []) + self._settle(touched, now, schedule)
+        return (refused or []) + self._settle(touched, now, schedule, (event.id,))
 
     def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:
         """Forget the evidence, which is about to be told again under other versions; what stands stated is kept, to be compared."""
@@ -212,7 +212,7 @@ class HeartbeatBook:
                 self._inherited[slot.due] = slot.standing
             else:
                 slot.is_met, slot.stopped, slot.called = False, None, False
-                said += [self._say(slot, kind, slot.due, now) for kind in slot.standing.bring_to(None, None, now)]
+                said += [self._say(slot, kind, slot.due, now, state="retracted") for kind in slot.standing.bring_to(None, None, now)]
         return said + self.begin(now, schedule)
 
     @property
@@ -346,7 +346,8 @@ class HeartbeatBook:
             return False
         return now.log_time > slot.met_since + slot.span.rules.horizon
 
-    def _settle(self, touched: set[int], now: Moment, schedule: Schedule) -> list[Statement]:
+    def _settle(self, touched: set[int], now: Moment, schedule: Schedule, proof: tuple[str, ...] = ()) -> list[Statement]:
+        """State the difference between what is and what was stated. `proof`: the evidence just folded."""
         said: list[Statement] = []
         for due in sorted(touched):
             slot = self._slots[due]
@@ -356,7 +357,8 @@ class HeartbeatBook:
             count = len(said)
             for kind in slot.standing.bring_to(breach, slot.stopped, now):
                 instant = slot.stopped.time if kind.endswith("closed") and slot.stopped is not None else due
-                said.append(self._say(slot, kind, instant, now))
+                gone = {} if self._is_needed(slot) else {"state": "retracted", "evidence": proof}
+                said.append(self._say(slot, kind, instant, now, **gone))
             if len(said) > count and breach is not None:
                 final = now.decided_at + slot.span.rules.horizon
                 schedule(Timer(final, final, (*self.place, str(due)), "final"), self)
@@ -379,11 +381,11 @@ class HeartbeatBook:
         slot = self._slots.get(int(timer.key[4]))
         if slot is None:
             return []
-        if timer.what == "due":
-            slot.called = True
-            touched = {slot.due}
-            if slot.due == self._dues[-1]:
-                touched |= self._go_on(now, schedule)
+        if timer.what in ("due", "held due"):
+            touched = self._go_on(now, schedule) if slot.due == self._dues[-1] else set[int]()
+            if timer.what == "due":
+                slot.called = True
+                touched.add(slot.due)
             return self._settle(touched, now, schedule)
         if timer.what == "final":
             if not slot.standing.is_breach or timer.instant != slot.standing.decided_at + slot.span.rules.horizon:

@@ -303,9 +303,9 @@ class LevelBook(ABC):
 
     def _wait(self, what: str, start: int, instant: int, rules: LevelRules, now: Moment, schedule: Schedule) -> int:
         """Arm a timer; `start` tells which window or edge it is of. The instant that it speaks of."""
-        about, instant = instant, instant if now.arrival is None or now.event_mode else max(instant, now.arrival)
-        schedule(Timer(instant + rules.grace, instant, (*self.place, str(start)), what, about), self)
-        return instant
+        armed = now.armed_from(instant, rules.grace)
+        schedule(Timer(armed + rules.grace, armed, (*self.place, str(start)), what, instant), self)
+        return armed
 
     def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
         """A timer has fired; one that no longer holds does nothing."""
@@ -532,8 +532,8 @@ class WindowBook(LevelBook):
         entry = self._entries.get(start)
         if entry is None:
             return []
-        if timer.what == "close" and entry.state is None:
-            said = self._state(entry, (), now, schedule)
+        if timer.what in ("close", "held close") and entry.state is None:
+            said = self._state(entry, (), now, schedule) if timer.what == "close" else []
             self._follow(entry.window.end, now, schedule)
             return said
         if timer.what == "risk" and entry.state is None and entry.look == timer.instant:

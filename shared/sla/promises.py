@@ -105,20 +105,34 @@ class Promise:
         self.over: str | None = None  # the objective whose outcomes the newest version counts
         self.vendors: set[str] = set()
         self.services: set[str] = set()
+        self._told: set[str] = set()  # the activations that are known here
 
     def concerns(self, vendor: str, service: str) -> bool:
         """Whether any version speaks of them."""
         return ("*" in self.vendors or vendor in self.vendors) and ("*" in self.services or service in self.services)
 
     def add(
-        self, ordinal: int, agreement: Agreement, objective: AnyObjective, calendars: dict[str, Calendar], activated: int | None
+        self,
+        activation: str,
+        ordinal: int,
+        agreement: Agreement,
+        objective: AnyObjective,
+        calendars: dict[str, Calendar],
+        activated: int | None,
     ) -> None:
         """Put a version in the books: known to what is folded from activation `ordinal` on, which arrived at `activated`."""
         self.vendors |= set(agreement.vendor)
         self.services |= set(agreement.service)
         if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf):
             self.over = objective.of.objective
+        self._told.add(activation)
         self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars, self.editions.unknown), activated)
+
+    def add_absence(self, activation: str, ordinal: int, agreement: Agreement, activated: int | None) -> None:
+        """Likewise a version that has no such objective, if that is not known yet of this activation."""
+        if activation not in self._told:
+            self._told.add(activation)
+            self.editions.add_absence(ordinal, agreement, activated)
 
     def plain_ruling(self, vendor: str, service: str) -> tuple[DeadlineRules | None, int, int]:
         """(rules, from, to): what rules plain clocks that start in [from, to), as far as is known; rules None: none are plain."""
@@ -128,7 +142,7 @@ class Promise:
         rules = cast(DeadlineRules, newest.rules)
         if rules.pause_while is not None or not newest.concerns(vendor, service):
             return None, FOREVER, FOREVER
-        return rules, instant_or(newest.effective_from, -FOREVER), instant_or(newest.effective_to, FOREVER)
+        return rules, instant_or(newest.effective_from, -FOREVER), self.editions.plainly_until(newest)
 
     def open_case(self, event: Evidence) -> CaseBook:
         """An empty book for the case of an event."""

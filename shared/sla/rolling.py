@@ -114,7 +114,11 @@ class RollingBook(LevelBook):
             self._wait("edge", edge, edge, rules, now, schedule)
 
     def _fire(self, timer: Timer, start: int, now: Moment, schedule: Schedule) -> list[Statement]:
-        if timer.what != "edge" or start not in self._waits:
+        if start not in self._waits:
+            return []
+        if timer.what == "held edge" and (window := self._window(start)) is not None:
+            self._go_on(window, self._measure(window), now, schedule)
+        if timer.what != "edge":
             return []
         self._waits.discard(start)
         if self._looked is not None and start <= self._looked:
@@ -126,11 +130,15 @@ class RollingBook(LevelBook):
         measured = self._measure(window)
         said = self._turn(window, measured, (), now)
         self.marks.forget_until(2 * window.start - window.end)  # late evidence may look at the window before
-        if measured.events:
-            self._wait_for(self._after(start), window.rules, now, schedule)
-        elif self.downtime is not None and (again := self.downtime.goes_on(start, window.rules.calendar)) is not None:
-            self._wait_for(self._after(again), window.rules, now, schedule)  # down, out of hours
+        self._go_on(window, measured, now, schedule)
         return said
+
+    def _go_on(self, window: Window, measured: Measured, now: Moment, schedule: Schedule) -> None:
+        """Wait for the next edge while anything is in the window, or is down, be it out of hours."""
+        if measured.events:
+            self._wait_for(self._after(window.end), window.rules, now, schedule)
+        elif self.downtime is not None and (again := self.downtime.goes_on(window.end, window.rules.calendar)) is not None:
+            self._wait_for(self._after(again), window.rules, now, schedule)
 
     def _measure(self, window: Window) -> Measured:
         return self.meter.measure(window.start, window.end, window.rules, window.end)

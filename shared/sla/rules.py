@@ -332,10 +332,25 @@ class Edition(NamedTuple, Generic[R_co]):
     agreement: Agreement
     activated: int | None = None  # the arrival of its activation
 
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.agreement.version
+
     def concerns(self, vendor: str, service: str) -> bool:
         """Whether the version is for them."""
         vendors, services = self.agreement.vendor, self.agreement.service
         return (vendor in vendors or "*" in vendors) and (service in services or "*" in services)
+
+
+class Absence(NamedTuple):
+    """A version of the agreement that does not speak of the objective: while it is the one in force, nothing of it begins."""
+
+    ordinal: int
+    effective_from: int | None
+    effective_to: int | None
+    version: int
+    activated: int | None = None  # the arrival of its activation
 
 
 class Move(NamedTuple, Generic[R_co]):
@@ -350,7 +365,8 @@ class Editions(Generic[R]):
 
     def __init__(self) -> None:
         self._editions: list[Edition[R]] = []
-        self._rulings: list[tuple[int, int, Edition[R]]] = []  # (from, to) of windows that a version rules; the highest comes first
+        self._versions: list[Edition[R] | Absence] = []  # with those that do not speak of it; the highest comes first
+        self._rulings: list[tuple[int, int, Edition[R] | Absence]] = []  # (from, to) of windows that a version rules, likewise
         self.types = frozenset[str]()  # of the events that any version speaks of
         self.reads_case = False  # whether any version does
         self._first_known = FOREVER  # the lowest ordinal of any
@@ -363,39 +379,60 @@ class Editions(Generic[R]):
 
     def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
         """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
-        kept = [e for e in self._editions if e.rules.version != agreement.version or e.ordinal < ordinal]
+        kept = [e for e in self._editions if e.version != agreement.version or e.ordinal < ordinal]
         added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
-        self._editions = sorted([*kept, added], key=lambda edition: edition.rules.version)
-        self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in reversed(self._editions)]
+        self._editions = sorted([*kept, added], key=lambda edition: edition.version)
         self.types |= rules.types
         self.reads_case = any(e.rules.reads_case for e in self._editions)
         self._first_known = min(e.ordinal for e in self._editions)
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
+        self._put(added, [e for e in self._versions if isinstance(e, Absence) or e in kept])
+
+    def add_absence(self, ordinal: int, agreement: Agreement, activated: int | None = None) -> None:
+        """Likewise a version that does not speak of the objective."""
+        self._put(Absence(ordinal, agreement.effective_from, agreement.effective_to, agreement.version, activated), self._versions)
+
+    def _put(self, added: Edition[R] | Absence, others: Sequence[Edition[R] | Absence]) -> None:
+        """Of one version, what was added last goes before what was added earlier."""
+        self._versions = sorted([added, *others], key=lambda e: -e.version)
+        self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in self._versions]
         self.size += 1
 
     def in_force(self, event: Evidence) -> R | None:
-        """The highest version in force when an event happened, of those known when it was folded; None too if that one is for others."""
+        """The highest version in force when an event happened, of those known when it was folded; None too if it is for others, or
+        does not speak of the objective.
+        """
         instant, known = event.time, event.known
-        for edition in reversed(self._editions):
-            ordinal, start, end, rules = edition[:4]
+        for version in self._versions:
+            ordinal, start, end = version[:3]
             if ordinal <= known and (start is None or start <= instant) and (end is None or instant < end):
-                return rules if edition.concerns(event.vendor, event.service) else None
+                return _rules_for(version, event.vendor, event.service)
         return None
 
-    def begins(self, edition: Edition[R]) -> int | None:
-        """From when on an edition rules windows: its effective.from, or its activation if others were known before; None: since ever."""
-        start = edition.effective_from
-        if edition.activated is None or all(other.ordinal >= edition.ordinal for other in self._editions):
+    def begins(self, version: Edition[R] | Absence) -> int | None:
+        """From when on a version rules windows: its effective.from, or its activation if others were known before; None: since ever."""
+        start = version.effective_from
+        if version.activated is None or all(other.ordinal >= version.ordinal for other in self._editions):
             return start
-        return edition.activated if start is None else max(start, edition.activated)
+        return version.activated if start is None else max(start, version.activated)
 
     def ruling(self, instant: int, vendor: str, service: str) -> R | None:
-        """The highest version that rules windows which begin at an instant; None too if that one is for others."""
-        for start, end, edition in self._rulings:
+        """The highest version that rules windows which begin at an instant; None too if it is for others, or does not speak of them."""
+        for start, end, version in self._rulings:
             if start <= instant < end:
-                return edition.rules if edition.concerns(vendor, service) else None
+                return _rules_for(version, vendor, service)
         return None
+
+    def edges(self) -> set[int]:
+        """The instants at which another version may begin to rule windows, or none."""
+        return {edge for start, end, _ in self._rulings for edge in (start, end) if -FOREVER < edge < FOREVER}
+
+    def plainly_until(self, edition: Edition[R]) -> int:
+        """Where a version ceases to rule what starts, be it that a higher one does not speak of the objective; FOREVER: nowhere."""
+        higher = self._versions[: self._versions.index(edition)]
+        ends = [instant_or(e.effective_from, -FOREVER) for e in higher if isinstance(e, Absence)]
+        return min([instant_or(edition.effective_to, FOREVER), *ends])
 
     def knows(self, known: int) -> bool:
         """Whether any version was known to what was folded when activation `known` was the last."""
@@ -408,6 +445,10 @@ class Editions(Generic[R]):
     def newest(self) -> R:
         """The rules of the highest version."""
         return self.newest_edition().rules
+
+
+def _rules_for(version: Edition[R] | Absence, vendor: str, service: str) -> R | None:
+    return version.rules if isinstance(version, Edition) and version.concerns(vendor, service) else None
 
 
 def calendars_of(bundle: Bundle) -> dict[str, Calendar]:

@@ -16,6 +16,7 @@ from shared.sla.instants import FOREVER
 
 DENSE: Final = 16  # a bucket holds 2^16 ms: for the log time of a partition
 SPARSE: Final = 20  # for that of one vendor among many
+HELD: Final = "held "  # before the `what` of a timer that waits for the door: its book is told, and goes on with what need not wait
 
 
 class Reminded(Protocol):
@@ -121,7 +122,7 @@ class Timers:
         return len(self._aside)
 
     def until(self, log_time: int) -> Iterator[Fired]:
-        """Take out, in order, what is to be called before `log_time` (at equality the record goes first)."""
+        """Take out, in order, what is to be called before `log_time` (at equality the record goes first); of what is held, word."""
         heap, numbers = self._heap, self._numbers
         while True:
             while numbers and numbers[0] << self._grain < log_time:
@@ -134,6 +135,7 @@ class Timers:
                 yield fired
             else:
                 self._hold(fired, blind)
+                yield fired._replace(timer=fired.timer._replace(what=HELD + fired.timer.what), held=None)
         self._look_ahead()
 
     # -- for checkpoints -------------------------------------------------------------------------------------------

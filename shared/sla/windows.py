@@ -8,13 +8,12 @@ All instants and lengths are milliseconds; lengths are civil (wall) time of the 
 
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.sla.calendars import Zone, date_of, midnight_of
 from shared.sla.instants import DAY, FOREVER, HOUR, SECOND
-from shared.sla.rules import Edition, Editions, Ruling
+from shared.sla.rules import Editions, Ruling
 from shared.sla.terms import Agreement, Window
 
 _GAP_MAX: Final = 3 * HOUR  # a change of clocks moves no boundary further
@@ -146,13 +145,10 @@ class Timetable(Generic[R]):
 
     def _renew(self) -> None:
         self._size, self._last, self._before = self.editions.size, None, {}
-        edges = {edge for e in self._mine() for edge in (self.editions.begins(e), e.effective_to) if edge is not None}
-        self._edges = sorted(edges)
-        begins = [self.editions.begins(edition) for edition in self._mine()]
+        self._edges = sorted(self.editions.edges())
+        mine = (edition for edition in self.editions if edition.concerns(self._vendor, self._service))
+        begins = [self.editions.begins(edition) for edition in mine]
         self._first = None if None in begins else min((begin for begin in begins if begin is not None), default=None)
-
-    def _mine(self) -> Iterator[Edition[R]]:
-        return (edition for edition in self.editions if edition.concerns(self._vendor, self._service))
 
     @property
     def first(self) -> int | None:

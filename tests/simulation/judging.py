@@ -198,7 +198,7 @@ class Judge:
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _called(self) -> Iterator[tuple[verdicts.Verdict, str]]:
-        """The breaches that were called when log time passed due, and their due: not those that a late stop proved, be the case open again."""
+        """The breaches that were called as log time passed due, and their due: none that a late stop proved, be the case open again."""
         stops = {name for objective in self.history.agreement["objectives"] for name in trigger(objective.get("stop"))["on"]}
         events = [event for log in self.logs for event in self._accepted(log) if event["type"] in stops]
         stopped = {(event["vendor"], event["id"]): parse_instant(event["time"]) for event in events}

@@ -90,12 +90,15 @@ def test_decreed_calendars_know_where_they_end() -> None:
     assert (plain.valid_from, plain.valid_through) == (None, None)
 
 
-def test_every_day_of_china_is_as_the_state_council_published_it() -> None:
+@pytest.fixture(scope="module")
+def published() -> dict[str, str]:
+    """What the State Council's notices say of single days: holiday or workday."""
     if not PUBLISHED.exists():
         pytest.skip(f"no folder of real histories: {PUBLISHED} is absent")
-    published: dict[str, str] = {}
-    for days in json.loads(PUBLISHED.read_text("utf-8")).values():
-        published |= days
+    return {day: kind for days in json.loads(PUBLISHED.read_text("utf-8")).values() for day, kind in days.items()}
+
+
+def test_every_day_of_china_is_as_the_state_council_published_it(published: dict[str, str]) -> None:
     calendar = table('hours: {mon-fri: ["09:00-18:00"]}', "holidays: CN")
     wrong = [
         day.isoformat()
@@ -104,6 +107,22 @@ def test_every_day_of_china_is_as_the_state_council_published_it() -> None:
     ]
     assert wrong == []
     assert sum(bool(windows_of(calendar, day)) for day in days_of(2023, 2023)) == 249
+
+
+def test_what_is_open_at_weekends_is_closed_on_the_days_that_the_state_council_gave_off(published: dict[str, str]) -> None:
+    calendar = table('hours: {mon-sun: ["09:00-18:00"]}', "holidays: CN")
+    wrong = [
+        day.isoformat() for day in days_of(2007, 2023) if bool(windows_of(calendar, day)) == (published.get(day.isoformat()) == "holiday")
+    ]
+    assert wrong == []
+
+
+def test_weekends_inside_chinas_holidays_are_off() -> None:
+    calendar = table('hours: {mon-sun: ["09:00-18:00"]}', "holidays: CN")
+    assert [day.isoformat() for day in days_of(2026, 2026) if day.weekday() >= 5 and not windows_of(calendar, day)] == [
+        *("2026-01-03", "2026-02-15", "2026-02-21", "2026-02-22", "2026-04-04", "2026-04-05", "2026-05-02", "2026-05-03"),
+        *("2026-06-20", "2026-06-21", "2026-09-26", "2026-09-27", "2026-10-03", "2026-10-04"),
+    ]
 
 
 def test_china_agrees_with_another_package() -> None:

@@ -26,9 +26,9 @@ def at(seconds: float) -> int:
 class Log:
     """A partition's log: each call is a record that arrives at that second; `said` is (type, decided_at in seconds) of all statements."""
 
-    def __init__(self) -> None:
+    def __init__(self, objective: dict[str, Any] = OBJECTIVE) -> None:
         self.engine = Engine("log")
-        for bundle in bundles(load_text("terms.yaml", json.dumps(AGREEMENT)).or_raise()):
+        for bundle in bundles(load_text("terms.yaml", json.dumps(AGREEMENT | {"objectives": [objective]})).or_raise()):
             self.engine.activate(bundle, "standing")
         self.statements: list[Statement] = []
 
@@ -54,6 +54,30 @@ class Log:
 
 def breaches(log: Log) -> list[tuple[str, float]]:
     return [(kind, decided) for kind, decided in log.said if kind.startswith("breach.")]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"name": "beat", "kind": "heartbeat", "on": "reported", "every": "10m"},
+        {"name": "share", "kind": "ratio", "of": {"events": {"on": "x", "good": "true"}}, "target": ">= 1%", "window": "tumbling 10m",
+         "on_empty": "breach"},
+    ],
+    ids=["slots", "windows"],
+)  # fmt: skip
+def test_all_that_falls_due_in_blind_time_waits_and_what_does_not_is_called_in_its_time(objective: dict[str, Any]) -> None:
+    log = Log(objective)
+    log.event("noise", 1, 1)
+    log.open(0, 605)
+    log.open(1_800, 2_430)  # shut from 620: what is due at 1200 and at 1800 waits; at 1800 the door opens
+    assert [
+        (s.time - ZERO, (s.decided_at - ZERO) / 1000, "held" in (s.detail or {})) for s in log.statements if s.type.endswith("opened")
+    ] == [
+        (600_000, 602, False),
+        (1_800_000, 1_802, False),
+        (1_200_000, 1_920, True),
+        (2_400_000, 2_402, False),
+    ]
 
 
 def test_without_pulses_the_rule_rests() -> None:

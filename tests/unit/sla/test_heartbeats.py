@@ -57,6 +57,30 @@ def test_one_event_closes_all_slots_that_were_missed_before_it() -> None:
     assert [state for _, state, _ in slots(history)] == ["breached_closed"] * 3 + ["running"]
 
 
+def test_slots_that_are_heard_of_long_after_their_due_are_decided_then() -> None:
+    history = Timeline(promise(objective(DAILY)))
+    assert history.at("Thu 12:00", "noise", dated="10:00") == []
+    assert history.until("Thu 12:01") == [("breach.opened", f"{day} 00:00", 0, "Thu 12:00:02", "breached") for day in ("Tue", "Wed", "Thu")]
+
+
+def test_a_report_closes_at_once_all_that_were_due_before_it_though_nothing_was_heard_before() -> None:
+    history = Timeline(promise(objective(DAILY), vendor="vendor", service="desk", effective="{from: 2026-03-02}"))
+    said = history.at("Thu 10:00", "reported")
+    assert [(s[:2], s[3]) for s in said] == [
+        ((kind, at), "Thu 10:00")
+        for day in ("Tue", "Wed", "Thu")
+        for kind, at in (("breach.opened", f"{day} 00:00"), ("breach.closed", "Thu 10:00"))
+    ]
+
+
+def test_slots_that_vanish_with_the_first_event_are_retracted_by_what_replaced_it() -> None:
+    history = Timeline(promise(objective(DAILY), vendor='"*"'))
+    history.at("10:00", "noise", id="a")
+    history.until("Tue 01:00")
+    assert history.at("Tue 01:00", "noise", replaces="a") == [("breach.retracted", "Tue 00:00", 1, "Tue 01:00", "retracted")]
+    assert history.statements[-1].evidence == ("noise Tue 01:00",)
+
+
 def test_late_evidence_retracts_a_missed_slot() -> None:
     history = Timeline(promise(objective(DAILY)))
     history.at("10:00", "noise")

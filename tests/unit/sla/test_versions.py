@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.sla.engine import ClockMode
 from tests.unit.sla.timeline import OFFICE, Timeline, agreement
 
 ONE = agreement(version="1")
@@ -120,6 +121,65 @@ def test_a_vendor_that_left_the_agreement_starts_no_clocks() -> None:
     assert history.lines() == []
 
 
+WITHOUT = agreement(version="2", effective="{from: 2026-03-03}").replace("name: clock", "name: other")
+
+
+@pytest.mark.parametrize("clock", ["log", "event"])
+def test_an_objective_that_a_version_leaves_out_begins_nothing_under_it(clock: ClockMode) -> None:
+    history = Timeline(ONE, WITHOUT, clock=clock)
+    history.at("Mon 23:30", "opened", subject="before", id="1")
+    history.at("Tue 10:00", "opened", subject="after", id="2")
+    assert [(line["case"], line["version"]) for line in history.lines() if line["objective"] == "clock"] == [("before", 1)]
+
+
+def test_it_begins_again_where_a_higher_version_speaks_of_it_again_or_that_one_is_over() -> None:
+    over = agreement(version="2", effective="{from: 2026-03-03, to: 2026-03-03}").replace("name: clock", "name: other")
+    for texts in ((ONE, over), (ONE, WITHOUT, agreement(version="3", effective="{from: 2026-03-04}"))):
+        history = Timeline(*texts)
+        for number, start in enumerate(("Mon 10:00", "Tue 10:00", "Wed 10:00")):
+            history.at(start, "opened", subject=str(number), id=str(number))
+        assert [line["case"] for line in history.lines() if line["objective"] == "clock"] == ["0", "2"]
+
+
+def test_a_version_activated_before_that_leaves_it_out_is_heeded_too() -> None:
+    history = Timeline()
+    history.activate("10:00", agreement(version="2").replace("name: clock", "name: other"))
+    history.activate("10:10", ONE)
+    history.at("10:20", "opened")
+    assert [line["objective"] for line in history.lines()] == ["other"]
+
+
+def test_an_objective_of_another_kind_is_another_promise() -> None:
+    beat = """
+apiVersion: slawatch/v1
+kind: Agreement
+name: terms
+version: 2
+vendor: vendor
+effective: {from: 2026-03-03}
+objectives: [{name: clock, kind: heartbeat, on: reported, every: 1h}]
+"""
+    history = Timeline(ONE, beat)
+    history.at("Mon 10:00", "opened", subject="before", id="1")
+    history.at("Tue 10:00", "opened", subject="after", id="2")
+    assert {line["case"] for line in history.lines() if line["version"] == 1} == {"before"}
+    assert {line["started"][:3] for line in history.lines() if line["version"] == 2} == {"Tue"}
+
+
+def test_slots_and_windows_begun_under_a_version_are_finished_under_it() -> None:
+    daily = "{name: clock, kind: heartbeat, on: reported, every: 1d}"
+    monthly = "{name: share, kind: ratio, of: {events: {on: [asked], good: data.ok == true}}, target: '>= 99%', on_empty: no_data}"
+    one = "{apiVersion: slawatch/v1, kind: Agreement, name: terms, vendor: vendor, effective: {from: 2026-03-01}, objectives: [%s, %s]}"
+    two = agreement(version="2", effective="{from: 2026-03-03}").replace("name: clock", "name: other")
+    history = Timeline(one % (daily, monthly), two, clock="event")
+    history.at("Mon 10:00", "noise")
+    history.at("Wed 10:00", "asked", {"ok": False})
+    assert [said[:2] for said in history.until("2026-05-01T00:00:00Z") if said.type == "breach.opened"] == [
+        ("breach.opened", "2026-04-01T00:00")
+    ]
+    assert [line["due"] for line in history.lines() if line["objective"] == "clock"] == ["Tue 00:00"]
+
+
 # -- restatement ----------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +190,15 @@ def test_a_restatement_rules_what_was_folded_before() -> None:
     assert [said[:3] for said in history.activate("11:30", TWO, restate=True)] == [("breach.retracted", "11:00", 1)]
     assert version_and_due(history) == (2, "12:00")
     assert history.until("13:00") == [("breach.reopened", "12:00", 2, "12:00:02", "breached")]
+
+
+def test_a_restatement_without_the_objective_takes_all_of_it_back() -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened")
+    history.until("11:30")
+    without = agreement(version="2").replace("name: clock", "name: other")
+    assert [said[:3] for said in history.activate("11:30", without, restate=True)] == [("breach.retracted", "11:00", 1)]
+    assert [line["objective"] for line in history.lines()] == ["other"]
 
 
 def test_a_restatement_may_find_breaches() -> None:
