@@ -27,7 +27,10 @@ class OtherTerms(Exception):
 
 class AgreementStore(Protocol):
     async def put(self, agreement: AppliedAgreement) -> None:
-        """Store a version; the same terms again change nothing. Raises OtherTerms, AgreementsUnavailable."""
+        """Store a version; the same terms again change nothing, the same document with other holidays takes its place.
+
+        Raises OtherTerms, AgreementsUnavailable.
+        """
 
     async def activated(self, name: str, version: int, at: int) -> None:
         """Every partition holds the activation as of `at` (ms). Raises AgreementsUnavailable."""

@@ -245,6 +245,17 @@ class Calendar:
             i += 1
         return found
 
+    def is_as(self, other: "Calendar", until: int = _LAST_ORDINAL) -> bool:
+        """Whether both say the same of every date (to one, a proleptic ordinal, that is included)."""
+        mine, theirs = ({day: windows for day, windows in of._special.items() if day <= until} for of in (self, other))
+        same = (self.zone_name, self._hours, self.always) == (other.zone_name, other._hours, other.always)
+        return same and mine == theirs
+
+    def carries_on(self, earlier: "Calendar") -> bool:
+        """Whether it says what an earlier one said, as far as that one's table of holidays was sure, and is sure of later years."""
+        known, until = earlier._valid_through, self._valid_through
+        return known is not None and until is not None and until > known and self.is_as(earlier, known)
+
     def is_provisional(self, instant: int) -> bool:
         """Whether the date of an instant lies outside the years that the holiday table knows."""
         if self._valid_through is None and self._valid_from is None:

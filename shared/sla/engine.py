@@ -773,14 +773,17 @@ class Engine:
         """Put a version of an agreement in the books; the same activation again is ignored.
 
         Without `arrival` it holds from the log's beginning. With `restate` it also rules what was folded before. If it says
-        `apply_to: open`, open clocks go on under it from its arrival, or from `effective.from` if that is later; event mode, where
-        arrivals say nothing, takes its log time instead.
+        `apply_to: open`, or is the same again with holidays of later years, open clocks go on under it from its arrival, or from
+        `effective.from` if that is later; event mode, where arrivals say nothing, takes its log time instead.
         """
         said: list[Said] = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
         if activation_id in self._activations:
             return said
         self._let_go_of_all()
-        if self.swift is not None and (restate or bundle.agreement.apply_to == "open"):
+        before = [enacted.bundle.calendars for enacted in self.enacted if enacted.bundle.agreement == bundle.agreement]
+        with_other_days = bool(before) and before[-1] != bundle.calendars
+        moves = not restate and (bundle.agreement.apply_to == "open" or with_other_days)
+        if self.swift is not None and (restate or moves):
             for desk in self.desks():
                 self._rise(self.swift.up_desk(desk))
         for case, place, _ in self._books(bundle.agreement) if restate else ():
@@ -793,7 +796,7 @@ class Engine:
             self.swift.stale.update(self._lanes())  # timers may come here that the swift path has to let pass first
         agreement = bundle.agreement
         said += self._restate(agreement) if restate else self._begin(agreement) + self._hear_of_clocks(agreement)
-        return said + (self._move(agreement) if agreement.apply_to == "open" and not restate else [])
+        return said + (self._move(agreement) if moves else [])
 
     def enact(self, activations: Iterable[Enacted]) -> None:
         """Put versions in the books, and no more: those known are passed over."""

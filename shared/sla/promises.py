@@ -106,6 +106,7 @@ class Promise:
         self.vendors: set[str] = set()
         self.services: set[str] = set()
         self._told: set[str] = set()  # the activations that are known here
+        self._calendars: dict[int, tuple[Agreement, dict[str, Calendar]]] = {}  # of each version, as it was activated last
 
     def concerns(self, vendor: str, service: str) -> bool:
         """Whether any version speaks of them."""
@@ -126,7 +127,18 @@ class Promise:
         if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf):
             self.over = objective.of.objective
         self._told.add(activation)
-        self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars, self.editions.unknown), activated)
+        rules = _rules_of(agreement, objective, calendars, self.editions.unknown)
+        carries_on = self._is_carried_on(agreement, calendars)
+        self._calendars[agreement.version] = agreement, calendars
+        self.editions.add(ordinal, agreement, rules, activated, carries_on=carries_on)
+
+    def _is_carried_on(self, agreement: Agreement, calendars: dict[str, Calendar]) -> bool:
+        """Whether a version is activated again with the same words and calendars, but for holidays of later years."""
+        before, earlier = self._calendars.get(agreement.version, (None, calendars))
+        if before != agreement or earlier.keys() != calendars.keys():
+            return False
+        others = [name for name, calendar in calendars.items() if not calendar.carries_on(earlier[name])]
+        return len(others) < len(calendars) and all(calendars[name].is_as(earlier[name]) for name in others)
 
     def add_absence(self, activation: str, ordinal: int, agreement: Agreement, activated: int | None) -> None:
         """Likewise a version that has no such objective, if that is not known yet of this activation."""
@@ -136,13 +148,14 @@ class Promise:
 
     def plain_ruling(self, vendor: str, service: str) -> tuple[DeadlineRules | None, int, int]:
         """(rules, from, to): what rules plain clocks that start in [from, to), as far as is known; rules None: none are plain."""
-        if self.kind != "deadline" or self.editions.moves:
+        if self.kind != "deadline":
             return None, FOREVER, FOREVER
         newest = self.editions.newest_edition()
         rules = cast(DeadlineRules, newest.rules)
         if rules.pause_while is not None or not newest.concerns(vendor, service):
             return None, FOREVER, FOREVER
-        return rules, instant_or(newest.effective_from, -FOREVER), self.editions.plainly_until(newest)
+        moved = max((move.instant + 1 for move in self.editions.moves), default=-FOREVER)  # what starts then goes on under no other
+        return rules, max(instant_or(newest.effective_from, -FOREVER), moved), self.editions.plainly_until(newest)
 
     def open_case(self, event: Evidence) -> CaseBook:
         """An empty book for the case of an event."""

@@ -331,6 +331,7 @@ class Edition(NamedTuple, Generic[R_co]):
     rules: R_co
     agreement: Agreement
     activated: int | None = None  # the arrival of its activation
+    carries_on: bool = False  # it has the words of an earlier edition, and holidays of later years: what is open goes on under it
 
     @property
     def version(self) -> int:
@@ -354,7 +355,7 @@ class Absence(NamedTuple):
 
 
 class Move(NamedTuple, Generic[R_co]):
-    """`apply_to: open`: from `instant` on, open clocks of lower versions go on under this edition."""
+    """From `instant` on, open clocks go on under this edition: those of lower versions (`apply_to: open`), or of its own earlier one."""
 
     instant: int
     edition: Edition[R_co]
@@ -377,15 +378,15 @@ class Editions(Generic[R]):
     def __iter__(self) -> Iterator[Edition[R]]:
         return iter(self._editions)
 
-    def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
+    def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None, *, carries_on: bool = False) -> None:
         """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
         kept = [e for e in self._editions if e.version != agreement.version or e.ordinal < ordinal]
-        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
+        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated, carries_on)
         self._editions = sorted([*kept, added], key=lambda edition: edition.version)
         self.types |= rules.types
         self.reads_case = any(e.rules.reads_case for e in self._editions)
         self._first_known = min(e.ordinal for e in self._editions)
-        opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
+        opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open" or e.carries_on]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self._put(added, [e for e in self._versions if isinstance(e, Absence) or e in kept])
 

@@ -41,11 +41,14 @@ class PostgresAgreements:
 
     async def put(self, agreement: AppliedAgreement) -> None:
         values = {name: getattr(agreement, name) for name in agreement.__struct_fields__}
-        stored = select(agreements.c.digest).where(agreements.c.name == agreement.name, agreements.c.version == agreement.version)
+        same = (agreements.c.name == agreement.name) & (agreements.c.version == agreement.version)
         async with self._transaction() as connection:
             await connection.execute(insert(agreements).values(values).on_conflict_do_nothing())
-            digest = (await connection.execute(stored)).scalar_one()
-        if digest != agreement.digest:
+            stored = (await connection.execute(select(agreements.c.digest, agreements.c.document).where(same))).one()
+            if stored.digest != agreement.digest and stored.document == agreement.document:
+                await connection.execute(update(agreements).where(same).values(values))  # the table of public holidays is another now
+                return
+        if stored.digest != agreement.digest:
             raise OtherTerms(
                 f"agreement {agreement.name} version {agreement.version} was applied with other terms: "
                 "give the changed one a higher version"

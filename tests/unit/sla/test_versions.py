@@ -1,9 +1,12 @@
 """Versions: which one rules a clock, and what an activation does to what is there (semantics.md, "Clocks", "Version")."""
 
 import pytest
+from msgspec.structs import replace
 
-from shared.sla.engine import ClockMode
-from tests.unit.sla.timeline import OFFICE, Timeline, agreement
+from shared.sla.engine import ClockMode, Engine
+from shared.sla.terms import Bundle
+from shared.wire.events import to_evidence
+from tests.unit.sla.timeline import OFFICE, Timeline, agreement, bundles_of, instant, shown
 
 ONE = agreement(version="1")
 TWO = agreement(version="2", targets="[{within: 2h}]")
@@ -337,6 +340,67 @@ def test_a_due_beyond_the_published_holidays_is_provisional() -> None:
     history.at("2026-06-02T02:00:00Z", "done", subject="near", id="3")
     history.at("2027-12-01T02:00:00Z", "done", subject="far", id="4")
     assert {s.case: s.provisional for s in history.statements if s.type == "slawatch.breach.closed"} == {"near": False, "far": True}
+
+
+CHINA = """
+apiVersion: slawatch/v1
+kind: Calendar
+name: cn
+timezone: Asia/Shanghai
+hours: {mon-fri: ["09:00-18:00"]}
+holidays: CN
+"""
+LONG = agreement(CHINA, calendar="cn", targets="[{when: data.far == true, within: 30bd}, {within: 1h}]")
+
+
+def known_until(year: int) -> Bundle:
+    """LONG as it was compiled when no later year was published."""
+    [bundle] = bundles_of(LONG)
+    table = bundle.calendars["cn"]
+    known = {
+        "valid_through": f"{year}-12-31",
+        "holidays": {day: name for day, name in table.holidays.items() if int(day[:4]) <= year},
+        "workdays": {day: windows for day, windows in table.workdays.items() if int(day[:4]) <= year},
+    }
+    return replace(bundle, calendars=bundle.calendars | {"cn": replace(table, **known)})
+
+
+@pytest.mark.parametrize("with_plain", [True, False])
+def test_a_provisional_due_is_revised_when_the_next_table_is_loaded(with_plain: bool) -> None:
+    engine = Engine("log", with_plain=with_plain)
+    engine.activate(known_until(2025), "standing")
+    started = instant("2025-12-29T02:00:00Z")
+    opened = {"specversion": "1.0", "source": "/s", "type": "opened", "vendor": "vendor", "service": "desk", "time": "2025-12-29T02:00:00Z"}
+    for name, far in (("far", True), ("near", False)):
+        engine.take(to_evidence(opened | {"id": name, "subject": name, "data": {"far": far}}), started)
+
+    def due() -> tuple[str | None, bool]:
+        [view] = [line.view for line in engine.case_lines() if line.case == "far"]
+        return shown(view.due), view.provisional
+
+    assert due() == ("2026-02-09T10:00", True)
+    assert engine.activate(known_until(2026), "next", instant("2025-12-29T02:30:00Z")) == []
+    assert due() == ("2026-02-10T10:00", False)  # 2 January is off, 4 January and 14 February are worked
+    assert [line.view.state for line in engine.case_lines()] == ["running", "running"]
+
+
+def test_the_same_words_with_other_hours_leave_open_clocks_alone() -> None:
+    history = Timeline(LONG)
+    history.at("2026-03-02T02:00:00Z", "opened", {"far": True})
+    before = history.line()["due"]
+    history.activate("2026-03-02T03:00:00Z", LONG.replace("18:00", "12:00"))
+    assert history.line()["due"] == before
+
+
+@pytest.mark.parametrize("apply_to", ["new", "open"])
+def test_what_starts_after_a_version_that_moved_open_clocks_is_plain_again(apply_to: str) -> None:
+    history = Timeline(ONE)
+    history.at("10:00", "opened", subject="1", id="1")
+    history.activate("10:30", agreement(version="2", targets="[{within: 2h}]", apply_to=apply_to))
+    history.at("10:40", "opened", subject="2", id="2")
+    [desk] = history.engine.desks()
+    assert desk.rulings[0][0] is not None
+    assert version_and_due(history, case="2") == (2, "12:40")
 
 
 def test_a_ratio_that_comes_with_a_version_hears_of_the_clocks_there_are() -> None:
