@@ -335,7 +335,14 @@ class HeartbeatBook:
             if self._is_final(due, now):
                 return []
             if not now.event_mode and now.arrival is not None and now.arrival - since > rules.agreement.max_lateness:
-                statement = self._say(slot, "slawatch.breach.contested", event.time, now, evidence=(event.id,))
+                stood = slot.standing.shown  # not as it would be
+                stands = {
+                    "state": slot.standing.state,
+                    "stopped": stood.time if isinstance(stood, Beat) else None,
+                    "late": None,
+                    "overdue": None,
+                }
+                statement = self._say(slot, "slawatch.breach.contested", event.time, now, **stands, evidence=(event.id,))
                 return [statement] if slot.standing.is_once(statement) else []
         return None
 

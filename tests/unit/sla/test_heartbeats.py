@@ -111,7 +111,7 @@ def test_back_dated_evidence_awaits_review() -> None:
     history = Timeline(promise(objective(DAILY), max_lateness="1h"))
     history.at("10:00", "noise")
     history.until("Tue 01:00")
-    assert types(history.at("Tue 02:00", "reported", dated="23:00")) == ["breach.contested"]
+    assert history.at("Tue 02:00", "reported", dated="23:00") == [("breach.contested", "23:00", 0, "Tue 02:00", "breached")]
     assert slots(history)[0][1] == "breached"
 
 
