@@ -5,6 +5,7 @@ from typing import Final
 from shared.language import checks, values
 from shared.language.calendars import header
 from shared.language.readers import ByShape, Flag, Key, Leaf, Many, OneOf, Pairs, Record, Tagged, Whole
+from shared.language.recurrences import recurrence
 from shared.language.zones import zone_name
 
 _DURATION = Leaf(values.duration, {"pattern": values.DURATION_PATTERN, "examples": ["90s", "30m", "4h"]})
@@ -229,7 +230,7 @@ _HEARTBEAT = _objective(
         Record(
             "Recurrence",
             (
-                Key("rrule", Leaf(values.recurrence, {"examples": ["FREQ=MONTHLY;BYMONTHDAY=5"]}), "RFC 5545 recurrence", required=True),
+                Key("rrule", Leaf(recurrence, {"examples": ["FREQ=MONTHLY;BYMONTHDAY=5"]}), "RFC 5545 recurrence", required=True),
                 Key("at", Leaf(checks.due_time, {"examples": ["18:00"]}), "time of day in the agreement's zone", required=True),
             ),
         ),

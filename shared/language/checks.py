@@ -12,8 +12,11 @@ from typing import Any, Final
 from shared.language import values
 from shared.language.problems import Report, Wrong, nearest
 from shared.language.readers import Fields
-from shared.language.zones import zone
+from shared.language.recurrences import occurs
+from shared.language.zones import transitions, zone
+from shared.sla.calendars import Zone
 from shared.sla.instants import DAY, HOUR, MINUTE, BadInstant, parse_instant
+from shared.sla.windows import EPOCH_MONDAY
 
 Check = Callable[[Fields, Report], None]
 
@@ -288,6 +291,7 @@ def agreement(fields: Fields, report: Report) -> None:
     _names(objectives, report)
     _references(objectives, fields, report)
     _currencies(fields, report)
+    _recurrences(objectives, fields, report)
     for objective in objectives:
         if objective.get("burn_rate") == "standard":
             _standard_burn(objective, fields.get("period", "month"), report)
@@ -346,6 +350,18 @@ def _written_names(fields: Fields) -> set[str]:
     """Names of all the objectives as written, those that could not be read included."""
     items = getattr(fields.place("objectives"), "items", ())
     return {name.text for item in items if hasattr(item, "get") and hasattr(name := item.get("name"), "text")}
+
+
+def _recurrences(objectives: list[Fields], fields: Fields, report: Report) -> None:
+    """A rule counts from `effective.from`, so that whether it ever gives a day is for the agreement to say."""
+    zone_name, begins = fields.get("timezone", "UTC"), fields.get("effective", {}).get("from")
+    anchor = EPOCH_MONDAY if begins is None else Zone(transitions(zone_name)).to_local(instant_of(begins, zone_name, last=False))
+    for objective in objectives:
+        due = objective.get("due", {})
+        if "rrule" in due and not occurs(due["rrule"], anchor):
+            since = begins or "1970-01-05, as there is no effective.from"
+            hint = f"counted from {since}, it meets no day; the last day of each month is BYMONTHDAY=-1"
+            report.at(due.place("rrule"), "the recurrence never occurs", hint)
 
 
 def _currencies(fields: Fields, report: Report) -> None:

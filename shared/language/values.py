@@ -8,8 +8,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from dateutil.rrule import rrulestr
-
 from shared.language.problems import Wrong, nearest
 from shared.sla.conditions import ConditionError, compile_condition, compile_path
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
@@ -254,30 +252,6 @@ def warning(text: str) -> dict[str, str | int]:
     if not 0 < Decimal(value) < 1:
         raise Wrong(f"{text} is no warning: it must lie between 0% and 100% of the target")
     return {"label": text, "share": value}
-
-
-_RRULE_KEYS: Final = {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYSETPOS", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY"}
-_RRULE_TRIAL = (date(2024, 1, 1), date(2032, 12, 31))  # two leap years
-
-
-def recurrence(text: str) -> str:
-    """An RRULE (RFC 5545) of days: FREQ of DAILY, WEEKLY, MONTHLY or YEARLY; the time of day stands in `at:`."""
-    parts = dict(part.partition("=")[::2] for part in text.removeprefix("RRULE:").split(";"))
-    for key in parts:
-        if key not in _RRULE_KEYS:
-            raise Wrong(f"the recurrence has an unknown part {key}", nearest(key, _RRULE_KEYS - {"COUNT", "UNTIL"}))
-    if parts.get("FREQ") not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
-        raise Wrong("the recurrence needs FREQ=DAILY, WEEKLY, MONTHLY or YEARLY", 'such as "FREQ=MONTHLY;BYMONTHDAY=5"')
-    if "UNTIL" in parts or "COUNT" in parts:
-        raise Wrong("a recurrence has no end of its own", "leave out UNTIL and COUNT; `effective.to` ends it")
-    first, last = ("".join(str(day).split("-")) for day in _RRULE_TRIAL)
-    try:
-        occurs = next(iter(rrulestr(f"DTSTART:{first}\nRRULE:{text.removeprefix('RRULE:')};UNTIL={last}")), None)
-    except (ValueError, TypeError, KeyError, AttributeError) as wrong:  # what dateutil raises for values out of range
-        raise Wrong(f"the recurrence cannot be read: {wrong}", 'such as "FREQ=MONTHLY;BYMONTHDAY=5"') from None
-    if occurs is None:
-        raise Wrong("the recurrence never occurs", "no year has such a day; BYMONTHDAY=-1 is the last of each month")
-    return text.removeprefix("RRULE:")
 
 
 def _plain(value: Decimal) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from dateutil.rrule import rrule, rrulestr
+from dateutil.rrule import DAILY, rrule, rrulestr
 
 from shared.sla.calendars import Calendar, Zone, date_of, midnight_of
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
@@ -19,6 +19,8 @@ from shared.sla.windows import anchor_of
 _REACH: Final = 40 * DAY  # longer than any run of closed days that a due is moved over
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time, as is all that is asked of a recurrence
 _LAST: Final = midnight_of(datetime(2200, 1, 1).toordinal())  # noqa: DTZ001 - beyond it nothing is due
+_ERA_YEARS, _ERA_DAYS = 400, 146_097  # after which days, dates and week days come again as they were
+_LATEST_YEAR: Final = 9_799  # an era before the last year there is
 
 
 class _Every:
@@ -39,14 +41,26 @@ class _Every:
             wall += self._every
 
 
+def rule_days(rule: str, first: int) -> Iterator[int]:
+    """The days (since 1970) of an RRULE from the day `first` on, for 200 years at least; none where its steps are not days or more.
+
+    dateutil looks for the next day up to the year 9999, so that a rule without one would keep it busy for long: it is asked some eras
+    later, where that end is near.
+    """
+    begins = _EPOCH + timedelta(days=first)
+    eras = (_LATEST_YEAR - begins.year) // _ERA_YEARS
+    later = rrulestr(rule, dtstart=begins.replace(year=begins.year + eras * _ERA_YEARS))
+    assert isinstance(later, rrule)
+    if later._interval < 1 or later._freq > DAILY:  # type: ignore[attr-defined]  # as dateutil read it; it would never end
+        return iter(())
+    return ((day - _EPOCH).days - eras * _ERA_DAYS for day in later)
+
+
 class _Recurrence:
     """Due on the dates of an RRULE, at a time of day. The rule runs from the anchor's date on."""
 
     def __init__(self, anchor: int, rule: str, at: str) -> None:
-        first = _EPOCH + timedelta(days=anchor // DAY)
-        recurs = rrulestr(rule, dtstart=first)
-        assert isinstance(recurs, rrule)
-        self._days = ((day - _EPOCH).days for day in recurs)
+        self._days = rule_days(rule, anchor // DAY)
         self._known: list[int] = []  # days since 1970, ascending
         self._anchor, self._at = anchor, _time_of_day(at)
 

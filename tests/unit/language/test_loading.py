@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.language import load_text, values
 from shared.language.problems import Wrong
+from shared.language.recurrences import recurrence
 from shared.sla.instants import DAY, HOUR, MINUTE, parse_instant
 from shared.sla.terms import Bound, Bundle, BurnPair, Money, Penalty, Target, Tier, Trigger, Warn, Window, Within
 from tests.unit.language.samples import CALENDAR, SOUND, agreement, bundle, found, objective, with_lines
@@ -220,7 +221,7 @@ def test_every_notation_parses_or_says_what_is_wrong(text: str) -> None:
         values.money,
         values.window,
         values.warning,
-        values.recurrence,
+        recurrence,
     ):
         try:
             assert parse(text) is not None

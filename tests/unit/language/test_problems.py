@@ -224,6 +224,56 @@ CASES = {
         "unknown part BYMONTDAY",
         "did you mean BYMONTHDAY?",
     ),
+    **{
+        f"recurrence {rule}": (
+            with_objective("name: a", "kind: heartbeat", "on: x", f'due: {{rrule: "{rule}", at: "18:00"}}'),
+            "14:18",
+            message,
+            hint,
+        )
+        for rule, message, hint in (
+            ("FREQ=DAILY;INTERVAL=0", "INTERVAL is a whole number of at least 1", "INTERVAL=2"),
+            ("FREQ=DAILY;INTERVAL=-1", "INTERVAL is a whole number of at least 1", "INTERVAL=2"),
+            ("FREQ=DAILY;INTERVAL= 0", "INTERVAL is a whole number of at least 1", "INTERVAL=2"),
+            ("FREQ=MONTHLY;FREQ=DAILY", "says FREQ twice", "once"),
+            ("FREQ=DAILY;INTERVAL=1;INTERVAL=0", "says INTERVAL twice", "once"),
+            ("FREQ=WEEKLY;BYDAY=1MO", "1MO is a numbered day of a month or year, which does not go with FREQ=WEEKLY", "write MO"),
+            ("FREQ=YEARLY;BYWEEKNO=3;BYDAY=2FR", "does not go with BYWEEKNO", "write FR"),
+            ("FREQ=MONTHLY;BYDAY=6MO", "there is no day 6MO", "month has 5"),
+            ("FREQ=YEARLY;BYDAY=0MO", "there is no day 0MO", "year has 53"),
+            ("FREQ=MONTHLY;BYDAY=MO,1TU", "mixes numbered and plain days", "two objectives"),
+            ("FREQ=MONTHLY;BYDAY=MO, TU", "' TU' is not possible in BYDAY", "only commas"),
+            ("FREQ=WEEKLY;BYDAY=MON", "'MON' is not possible in BYDAY", "MO, TU"),
+            ("FREQ=WEEKLY;BYMONTHDAY=3", "BYMONTHDAY does not go with FREQ=WEEKLY", "FREQ=DAILY or MONTHLY or YEARLY"),
+            ("FREQ=MONTHLY;BYYEARDAY=3", "BYYEARDAY does not go with FREQ=MONTHLY", "FREQ=YEARLY"),
+            ("FREQ=MONTHLY;BYWEEKNO=3", "BYWEEKNO does not go with FREQ=MONTHLY", "FREQ=YEARLY"),
+            ("FREQ=MONTHLY;BYMONTHDAY=32", "'32' is not possible in BYMONTHDAY", "from 1 to 31, or -1 to -31 from the end"),
+            ("FREQ=MONTHLY;BYMONTHDAY=0", "'0' is not possible in BYMONTHDAY", "from 1 to 31"),
+            ("FREQ=MONTHLY;BYMONTHDAY=\uff15", "'\uff15' is not possible in BYMONTHDAY", "from 1 to 31"),
+            ("FREQ=YEARLY;BYMONTH=13", "'13' is not possible in BYMONTH", "from 1 to 12, only"),
+            ("FREQ=YEARLY;BYMONTH=-1", "'-1' is not possible in BYMONTH", "from 1 to 12"),
+            ("FREQ=DAILY;BYSETPOS=1", "BYSETPOS picks from the days of another part", "BYDAY="),
+            ("FREQ=DAILY;BYHOUR=9", "BYHOUR says a time of day", "at:"),
+            ("FREQ=DAILY;COUNT=0", "no end of its own", "effective.to"),
+            ("FREQ=DAILY;UNTIL=20200101", "no end of its own", "effective.to"),
+            ("FREQ=DAILY;", "has an empty part", "semicolon"),
+            ("FREQ=DAILY;BYDAY", "the part BYDAY of the recurrence says nothing", "BYDAY="),
+            ("FREQ=DAILY;BYEASTER=1", "unknown part BYEASTER", ""),
+            ("FREQ=WEEKLY;WKST=XX", "WKST=XX is not a day of the week", "WKST=MO"),
+            ("FREQ=HOURLY;INTERVAL=0", "needs FREQ=DAILY", "MONTHLY"),
+            ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "never occurs", "1970-01-05"),
+            ("FREQ=DAILY;BYMONTHDAY=31;BYMONTH=4,6", "never occurs", "1970-01-05"),
+            ("FREQ=DAILY;BYDAY=MO;BYSETPOS=2", "never occurs", "1970-01-05"),
+            ("FREQ=DAILY;INTERVAL=7;BYDAY=TU", "never occurs", "1970-01-05"),
+        )
+    },
+    "recurrence that never occurs from the first day on": (
+        with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=DAILY;INTERVAL=7;BYDAY=MO", at: "18:00"}')
+        + "effective: {from: 2026-01-06}\n",
+        "14:18",
+        "never occurs",
+        "counted from 2026-01-06",
+    ),
     "due at an impossible time": (
         with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=DAILY", at: "25:00"}'),
         "14:36",
@@ -338,6 +388,30 @@ def test_a_mistake_is_reported_where_it_stands_with_what_to_write(case: str) -> 
     said, _, hinted = problem.partition(" (hint: ")
     assert message in said
     assert hint in hinted
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY",
+        "freq=weekly;byday=mo",
+        "RRULE:FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
+        "FREQ=MONTHLY;BYMONTHDAY=-1",
+        "FREQ=MONTHLY;INTERVAL=2;BYDAY=+1MO,-1FR",
+        "FREQ=YEARLY;BYDAY=53MO",
+        "FREQ=YEARLY;INTERVAL=3;BYWEEKNO=53;BYDAY=MO;WKST=SU",
+        "FREQ=YEARLY;INTERVAL=3;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=YEARLY;BYYEARDAY=-1,100",
+        "FREQ=DAILY;BYMONTH=1;BYMONTHDAY=1",
+    ],
+)
+def test_recurrences_that_occur_are_taken(rule: str) -> None:
+    assert found(with_objective("name: a", "kind: heartbeat", "on: x", f'due: {{rrule: "{rule}", at: "18:00"}}')) == []
+
+
+def test_a_recurrence_that_some_first_day_makes_occur_is_taken() -> None:
+    tuesdays = with_objective("name: a", "kind: heartbeat", "on: x", 'due: {rrule: "FREQ=DAILY;INTERVAL=7;BYDAY=TU", at: "18:00"}')
+    assert found(tuesdays + "timezone: Asia/Shanghai\neffective: {from: 2026-01-06}\n") == []
 
 
 def test_all_problems_are_collected_not_only_the_first() -> None:
