@@ -29,7 +29,7 @@ def days(text: str) -> tuple[int, ...]:
         end = _day(last) if dash else begin
         found += [(begin + step) % 7 for step in range((end - begin) % 7 + 1)]
     if len(set(found)) < len(found):
-        raise Wrong(f"{text} names a day twice")
+        raise Wrong(f"{text} names a day twice", "name each day once")
     return tuple(found)
 
 
@@ -113,7 +113,8 @@ def _check_days(fields: Fields, report: Report) -> None:
             named = days(key_node.text)
         except Wrong:
             continue  # reported when it was read
-        if twice := next((day for day in named if day in seen), None):
+        twice = next((day for day in named if day in seen), None)
+        if twice is not None:
             report.at(key_node, f"{DAY_NAMES[twice]} is in {seen[twice].text!r} and in {key_node.text!r}", "name each day once")
         seen |= dict.fromkeys(named, key_node)
 

@@ -15,6 +15,7 @@ from shared.language.readers import Fields
 from shared.language.recurrences import occurs
 from shared.language.zones import transitions, zone
 from shared.sla.calendars import Zone
+from shared.sla.conditions import meaning
 from shared.sla.instants import DAY, HOUR, MINUTE, BadInstant, parse_instant
 from shared.sla.windows import EPOCH_MONDAY
 
@@ -22,6 +23,7 @@ Check = Callable[[Fields, Report], None]
 
 PERIOD_LENGTHS: Final = {"week": 7 * DAY, "month": 30 * DAY, "quarter": 90 * DAY, "year": 365 * DAY}
 COUNTABLE: Final = ("deadline", "heartbeat")  # kinds whose outcomes a ratio can count
+_EDGES: Final = ("below", "above", "at_least", "at_most")
 WINDOWED: Final = ("ratio", "aggregate", "availability")
 
 # Share of the error budget, long window, short window, severity (SRE workbook; semantics.md, "Burn rate").
@@ -129,11 +131,10 @@ def _warned_in_time(fields: Fields, report: Report) -> None:
             report.at(fields.place("warn_at"), message, "write less than the longest target, or a share such as 80%")
 
 
-def _same(when: str | None) -> str | None:
-    """A condition as it is compared with others: blanks do not matter, and what is always true is none at all."""
-    if when is None or when.strip() == "true":
-        return None
-    return when if '"' in when or "'" in when else "".join(when.split())
+def _same(when: str | None) -> Any:
+    """A condition as it is compared with others: blanks and quotes do not matter, and what is always true is none at all."""
+    said = True if when is None else meaning(when)
+    return None if said is True else said
 
 
 def deadline(fields: Fields, report: Report) -> None:
@@ -141,17 +142,23 @@ def deadline(fields: Fields, report: Report) -> None:
     _warned_in_time(fields, report)
     if fields.has_key("resume") and not fields.has_key("pause"):
         report.at(fields.key_place("resume"), "'resume' without 'pause'", "say what pauses the clock, or leave out 'resume'")
-    conditions: dict[str | None, Fields] = {}
+    if fields.has_key("resume") and "while" in fields.get("pause", {}):
+        message = "'resume' beside 'pause: {while: …}': the clock runs again when that is no longer true"
+        report.at(fields.key_place("resume"), message, "leave out 'resume'")
+    conditions: dict[Any, Fields] = {}
     for one in fields.get("targets", ()):
-        when = _same(one.get("when"))
-        if None in conditions:
-            place, line = one.node, conditions[None].node.line
-            why = "is always 'true'" if conditions[None].has_key("when") else "has no 'when'"
-            report.at(place, "this target is never reached", f"the target on line {line} {why} and takes every case; put it last")
+        if one.has_key("when") and "when" not in one:
+            continue  # it has a problem of its own
+        when, never = _same(one.get("when")), "this target is never reached"
+        if when is False:
+            report.at(one.place("when"), never, "its 'when' is always false; leave out the target, or write when it is for")
+        elif None in conditions:
+            line, why = conditions[None].node.line, "is always 'true'" if conditions[None].has_key("when") else "has no 'when'"
+            report.at(one.node, never, f"the target on line {line} {why} and takes every case; put it last")
         elif when in conditions:
-            report.at(one.node, "this target is never reached", f"the target on line {conditions[when].node.line} has the same 'when'")
-        if when is not None or "when" in one or not one.has_key("when"):
-            conditions.setdefault(when, one)
+            report.at(one.node, never, f"the target on line {conditions[when].node.line} has the same 'when'")
+        else:
+            conditions[when] = one
 
 
 def _share_target(fields: Fields, report: Report) -> None:
@@ -169,9 +176,33 @@ def _share_target(fields: Fields, report: Report) -> None:
         report.at(place, "this target can never be met", "a share lies between 0% and 100%")
 
 
+def _edges(fields: Fields) -> Iterator[tuple[Fields, str]]:
+    """(record, key) of each level that money hangs on."""
+    tiers = (*fields.get("penalty", {}).get("tiers", ()), *fields.get("reward", {}).get("tiers", ()))
+    for record in (*tiers, fields.get("earn_back", {})):
+        yield from ((record, key) for key in _EDGES if key in record)
+
+
+def _on_their_side(fields: Fields, report: Report) -> None:
+    """Credits are for the bad side of the target, bonuses and what earns back for the good one; the first tier says it for all."""
+    op = fields.get("target", {}).get("op", "")
+    credit, gain = {">": ("below", "at_least"), "<": ("above", "at_most")}.get(op[:1], ("", ""))
+    credited, bonuses = (fields.get(key, {}).get("tiers", [])[:1] for key in ("penalty", "reward"))
+    for records, right, side in ((credited, credit, "good"), (bonuses, gain, "bad"), ([fields.get("earn_back", {})], gain, "bad")):
+        for record in records:
+            wrong = next((key for key in record if key in _EDGES and right and key != right), None)
+            if wrong is not None:
+                report.at(record.key_place(wrong), f"{wrong!r} is the {side} side of a target of {op}", f"write {right}")
+
+
 def share_level(fields: Fields, report: Report) -> None:
     """A level that is a share: ratio and availability."""
     _share_target(fields, report)
+    _on_their_side(fields, report)
+    for record, key in _edges(fields):
+        if not 0 <= Decimal(record[key]) <= 1:
+            meant = f"write {record[key]}%" if 1 < Decimal(record[key]) <= 100 else "write a percentage from 0% to 100%"
+            report.at(record.place(key), f"a share of {record[key]} is impossible", meant)
     burn, bound = fields.get("burn_rate"), fields.get("target")
     if burn is None or bound is None or not 0 <= Decimal(bound["value"]) <= 1:
         return
@@ -215,6 +246,13 @@ def ratio(fields: Fields, report: Report) -> None:
 
 def aggregate(fields: Fields, report: Report) -> None:
     function, bound = fields.get("aggregate"), fields.get("target")
+    _on_their_side(fields, report)
+    if function == "count":
+        for record, key in (*([(fields, "target")] if bound else ()), *_edges(fields)):
+            written = getattr(record.place(key), "text", "")
+            if written.endswith("%"):
+                number = f'"{written[:-1]}"' if key == "target" else written[:-1]
+                report.at(record.place(key), f"{written} is a share, and a count is a number", f"write {number}")
     if function == "count" and bound is not None:
         value, op = Decimal(bound["value"]), bound["op"]
         if (op in (">=", ">") and value < 0) or (op == ">=" and value == 0):
@@ -238,6 +276,10 @@ def penalty(fields: Fields, report: Report) -> None:
         report.at(
             fields.key_place("per_started_hour"), "'per_started_hour: true' needs 'per_hour_late'", 'write per_started_hour: "50 CNY"'
         )
+    cap, each = fields.get("at_most"), fields.get("per_breach")
+    if cap and each and cap["currency"] == each["currency"] and Decimal(cap["amount"]) < Decimal(each["amount"]):
+        message = f"the cap of one breach is less than 'per_breach', {each['amount']} {each['currency']}, which is never paid in full"
+        report.at(fields.place("at_most"), message, "raise the cap, or lower 'per_breach'")
     if isinstance(started, dict) and fields.has_key("per_hour_late"):
         report.at(fields.key_place("per_started_hour"), "'per_hour_late' and 'per_started_hour' exclude each other", "keep one amount")
 

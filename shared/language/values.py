@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from shared.language.problems import Wrong, nearest
-from shared.sla.conditions import ConditionError, compile_condition, compile_path
+from shared.sla.conditions import ConditionError, compile_condition, compile_path, refuse_hopeless
 from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
 
 UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
@@ -206,9 +206,10 @@ def event_type(text: str) -> str:
 
 
 def condition(text: str) -> str:
-    """A CEL condition over `event` and `data`, compiled to see that it is one."""
+    """A CEL condition over `event` and `data`, compiled to see that it is one, and that it can be answered."""
     try:
         compile_condition(text)
+        refuse_hopeless(text)
     except ConditionError as wrong:
         raise Wrong(f"condition: {wrong.message}", wrong.hint, wrong.offset or 0) from None
     return text

@@ -57,11 +57,20 @@ Tree = Const | Name | Select | Call | Items | Other
 Field = tuple[int, int | bytes]
 
 
-def decode(serialized: bytes) -> Tree:
-    """The tree of `Expression.serialize()`: an `Any` that holds a `CheckedExpr`."""
+def decode(serialized: bytes, *, placed: bool = True) -> Tree:
+    """The tree of `Expression.serialize()`: an `Any` that holds a `CheckedExpr`. Not `placed`: blanks make no difference."""
     checked = _message(serialized, _ANY_VALUE)
-    offsets = dict(map(_position, _bytes_of(_message(checked, _SOURCE_INFO), _POSITIONS)))
-    return _Decoder(offsets).tree(_message(checked, _CHECKED_EXPR))
+    return _Decoder(_offsets(checked) if placed else {}).tree(_message(checked, _CHECKED_EXPR))
+
+
+def constant_parts(serialized: bytes) -> list[tuple[int, bytes]]:
+    """(offset, serialized anew) of each part that computes something and reads no variable, inner ones first."""
+    checked = _message(serialized, _ANY_VALUE)
+    decoder = _Decoder(_offsets(checked))
+    decoder.tree(_message(checked, _CHECKED_EXPR))
+    around = b"".join(_packed(number, value) for number, value in _fields(checked) if number != _CHECKED_EXPR and isinstance(value, bytes))
+    kind = _packed(_ANY_TYPE, _message(serialized, _ANY_TYPE))
+    return [(offset, kind + _packed(_ANY_VALUE, around + _packed(_CHECKED_EXPR, blob))) for offset, blob in decoder.constant]
 
 
 def walk(tree: Tree) -> Iterator[Tree]:
@@ -123,6 +132,23 @@ def _message(blob: bytes, number: int) -> bytes:
     return found[-1] if found else b""
 
 
+def _packed(number: int, blob: bytes) -> bytes:
+    """A field of bytes as protobuf writes it."""
+    return b"".join((_as_varint(number << 3 | 2), _as_varint(len(blob)), blob))
+
+
+def _as_varint(value: int) -> bytes:
+    written = bytearray()
+    while value >= 0x80:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*written, value))
+
+
+def _offsets(checked: bytes) -> dict[int, int]:
+    return dict(map(_position, _bytes_of(_message(checked, _SOURCE_INFO), _POSITIONS)))
+
+
 def _position(entry: bytes) -> tuple[int, int]:
     """One entry of the map from a node's id to its offset."""
     numbers = {number: value for number, value in _fields(entry) if isinstance(value, int)}
@@ -134,6 +160,7 @@ class _Decoder:
 
     def __init__(self, offsets: dict[int, int]) -> None:
         self._offsets = offsets
+        self.constant: list[tuple[int, bytes]] = []  # (offset, message) of what computes something without a variable
         self._builders: dict[int, Callable[[bytes, int], Tree]] = {
             3: self._const,
             4: lambda blob, offset: Name(_message(blob, 1).decode(), offset),
@@ -150,7 +177,10 @@ class _Decoder:
             if isinstance(value, int):
                 offset = self._offsets.get(value, -1)  # the node's id comes first
             elif number in self._builders:
-                return self._builders[number](value, offset)
+                built = self._builders[number](value, offset)
+                if isinstance(built, Call | Select) and not any(isinstance(node, Name) for node in walk(built)):
+                    self.constant.append((offset, blob))
+                return built
         return Other((), loop=False)
 
     def _trees(self, blobs: tuple[bytes, ...]) -> tuple[Tree, ...]:
@@ -169,7 +199,7 @@ class _Decoder:
 
 
 # Field numbers of google/api/expr (cel-spec: proto/cel/expr/syntax.proto, checked.proto); those of Expr stand in _Decoder.
-_ANY_VALUE, _CHECKED_EXPR, _SOURCE_INFO, _POSITIONS = 2, 4, 5, 4
+_ANY_TYPE, _ANY_VALUE, _CHECKED_EXPR, _SOURCE_INFO, _POSITIONS = 1, 2, 4, 5, 4
 _SIGN_BIT, _WRAP = 1 << 63, 1 << 64
 _CONSTANTS: Final[dict[int, tuple[ConstKind, Callable[[Any], Scalar]]]] = {
     1: ("null", lambda raw: None),

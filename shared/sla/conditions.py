@@ -93,6 +93,59 @@ def equality(text: str) -> tuple[str, str] | None:
     return None
 
 
+def meaning(text: str) -> Tree | bool | str:
+    """Equal for conditions that say the same in other blanks or quotes; of a condition without a variable its answer.
+
+    Raises ConditionError.
+    """
+    serialized = _checked(text, VARIABLES)
+    tree = cel_tree.decode(serialized, placed=False)
+    nodes = list(cel_tree.walk(tree))
+    if not any(isinstance(node, Name) for node in nodes):
+        answer = compile_condition(text)({}, {})
+        return text if answer is None else answer
+    return text if any(isinstance(node, Other) and not node.loop for node in nodes) else tree  # such a tree does not tell all
+
+
+def refuse_hopeless(text: str) -> None:
+    """Raises ConditionError for what CEL takes and can never be answered: asked of new texts, not of agreements in force."""
+    for offset, part in cel_tree.constant_parts(_checked(text, VARIABLES)):
+        result = _environment(VARIABLES).deserialize(part).eval(data={})
+        if result.type() == cel.Type.ERROR:
+            why = str(result.value()).split(": ", 1)[-1]
+            name = re.search(r"\w*\Z", text[:offset])
+            begins = name.start() if name and text.startswith("(", offset) else max(offset, 0)
+            hint = next((hint for kind, hint in _CONSTANT_HINTS.items() if kind in why), "write what can be computed, or leave it out")
+            raise ConditionError(f"this can never be computed: {why[:1].lower()}{why[1:]}", begins, hint)
+    for node in cel_tree.walk(_tree(text, VARIABLES)):
+        if isinstance(node, Call) and (node.function in _COMPARISONS or node.function == "@in"):
+            _refuse_unlike_text(*node.args)
+
+
+_CONSTANT_HINTS: Final = {
+    "Timestamp": 'write an instant such as timestamp("2026-01-31T00:00:00Z")',
+    "Duration": 'write a duration such as duration("90m")',
+}
+
+
+def _refuse_unlike_text(*sides: Tree) -> None:
+    """An attribute that is a text is never equal to anything else, and cannot be ordered beside it."""
+    for one, other in (sides, sides[::-1]):
+        found = _path_of(one, VARIABLES)
+        constants = other.elements if isinstance(other, Items) else (other,)
+        if found is None or found[0] != 0 or len(found[1]) != 1 or found[1][0] not in _TEXT_ATTRIBUTES or not constants:
+            continue
+        if all(isinstance(constant, Const) and constant.kind != "string" for constant in constants):
+            root = next(node for node in cel_tree.walk(one) if isinstance(node, Name))
+            sample = getattr(constants[0], "value", "") if getattr(constants[0], "kind", "") in ("int", "uint", "double") else "a"
+            raise ConditionError(f"event.{found[1][0]} is a text", root.offset, f'compare it with a text in quotes, such as "{sample}"')
+
+
+_TEXT_ATTRIBUTES: Final = frozenset(
+    ("specversion", "id", "source", "type", "subject", "time", "vendor", "service", "datacontenttype", "sequence", "replaces")
+)
+
+
 # --- CEL itself
 
 
@@ -102,7 +155,12 @@ def _environment(variables: tuple[str, ...]) -> cel.Env:
 
 
 def _tree(text: str, variables: tuple[str, str]) -> Tree:
-    """Parses and type-checks."""
+    return cel_tree.decode(_checked(text, variables))
+
+
+@lru_cache(maxsize=4_096)
+def _checked(text: str, variables: tuple[str, str]) -> bytes:
+    """Parsed and type-checked, serialized."""
     if len(text) > TEXT_LENGTH_MAX:
         raise ConditionError(f"the condition has {len(text)} characters, {TEXT_LENGTH_MAX} are allowed")
     if not text.strip():
@@ -114,7 +172,7 @@ def _tree(text: str, variables: tuple[str, str]) -> Tree:
         raise _as_condition_error(str(wrong), text, variables) from None
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         raise ConditionError(f"a condition must be true or false, this is {kind.name().lower()}", 0, "compare it with something")
-    return cel_tree.decode(expression.serialize())
+    return bytes(expression.serialize())
 
 
 def _as_condition_error(report: str, text: str, variables: tuple[str, str]) -> ConditionError:
