@@ -1,10 +1,15 @@
 """What is wrong with a document, where, and what to write instead."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+QUOTES: Final = ("'", '"')
+_LONG = re.compile(r"""'[^']{200,}'|"[^"]{200,}"|\S{200,}""")
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -55,8 +60,15 @@ class Report:
         self.file = file
         self._found: dict[Problem, None] = {}  # a dict for its order: an aliased node is read more than once
 
-    def at(self, place: Place, message: str, hint: str = "", offset: int = 0) -> None:
-        self._found[Problem(self.file, place.line, place.column + offset, message, hint)] = None
+    def at(self, place: Place, message: str, hint: str = "") -> None:
+        self._found[Problem(self.file, place.line, place.column, _shortened(message), _shortened(hint))] = None
+
+    def or_else(self, place: Place, hint: str) -> None:
+        """Adds a way out to the hint of the problem just reported at a place."""
+        last = next(reversed(self._found))
+        if (last.line, last.column) == (place.line, place.column):
+            del self._found[last]
+            self._found[msgspec.structs.replace(last, hint=f"{last.hint}, {hint}" if last.hint else hint)] = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -64,6 +76,24 @@ class Report:
 
     def __len__(self) -> int:
         return len(self._found)
+
+
+def _shortened(text: str) -> str:
+    """Without the greater part of what was written and is longer than anybody reads."""
+    return _LONG.sub(lambda long: f"{long[0][:60]}…{long[0][0] if long[0][0] in QUOTES else ''}", text)
+
+
+_DASHES: Final = dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58), "-")
+
+
+def with_hyphens(text: str) -> str:
+    """With hyphens for printers' dashes."""
+    return text.translate(_DASHES)
+
+
+def in_plain_characters(text: str) -> str:
+    """What was meant by full-width letters, digits and signs, and by printers' dashes."""
+    return unicodedata.normalize("NFKC", with_hyphens(text))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

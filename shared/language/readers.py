@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from shared.language.nodes import Listing, Node, Table, Text
-from shared.language.problems import Report, Wrong, nearest
+from shared.language.problems import Report, Wrong, in_plain_characters, nearest, with_hyphens
 
 Json = dict[str, Any]
 
@@ -42,18 +42,31 @@ class Leaf:
         try:
             return self._parse(text.text)
         except Wrong as wrong:
-            report.at(node, wrong.message, wrong.hint, text.offset_of(wrong.offset) if wrong.offset else 0)
+            report.at(text.place_of(wrong.offset), wrong.message, _hint(wrong, text.text, self._parse))
             return BAD
 
     def schema(self, defs: Json) -> Json:
         return {"type": "string", **self._schema}
 
 
+def _hint(wrong: Wrong, text: str, parse: Callable[[str], Any]) -> str:
+    """What to write instead: where ordinary characters are all that is missing, the same in these."""
+    plain = in_plain_characters(text)
+    if plain == text:
+        return wrong.hint
+    try:
+        parse(plain)
+    except Wrong as still:
+        return still.hint
+    how = "with a hyphen" if plain == with_hyphens(text) else "in ordinary characters"
+    return f"write {plain if len(plain) < 100 else 'it'} {how}"
+
+
 def _text_of(node: Node, report: Report) -> Text | None:
     if not isinstance(node, Text):
         report.at(node, f"a single value is wanted here, not a {_called(node)}")
     elif node.empty:
-        report.at(node, "a value is missing", "write one, or leave out the key")
+        report.at(node, "a value is missing", "write one")
     else:
         return node
     return None
@@ -125,7 +138,7 @@ class Many:
             report.at(node, f"a list is wanted here, not a {_called(node)}", "write [ … ], or one item a line, each after a dash")
             return BAD
         if len(node.items) < self._least:
-            report.at(node, "the list is empty", "write at least one item, or leave out the key")
+            report.at(node, "the list is empty", "write at least one item")
             return BAD
         values = []
         for item in node.items:
@@ -158,7 +171,7 @@ class Pairs:
             try:
                 key = self._key(key_node.text)
             except Wrong as wrong:
-                report.at(key_node, wrong.message, wrong.hint)
+                report.at(key_node, wrong.message, _hint(wrong, key_node.text, self._key))
                 continue
             if value is not BAD:
                 pairs.append((key, value))
@@ -217,6 +230,16 @@ class Fields(dict[str, Any]):
 Check = Callable[[Fields, Report], None]
 
 
+def _says_nothing(node: Node) -> bool:
+    return node.empty if isinstance(node, Text) else isinstance(node, Listing) and not node.items
+
+
+def _meant(name: str, keys: Iterable[str]) -> str:
+    """The hint for a key that there is not."""
+    key, colon, _ = in_plain_characters(name).partition(":")
+    return f"write {key}: with an ordinary colon and a blank" if colon and key in keys else nearest(key, keys)
+
+
 class Record:
     """A table with known keys. `short`: the key that a lone value or list stands for. `check` sees the fields that could be read.
 
@@ -236,8 +259,10 @@ class Record:
                 value = key.reader.read(value_node, report)
                 if value is not BAD:
                     fields[name] = value
+                elif not key.required and _says_nothing(value_node):
+                    report.or_else(value_node, "or leave out the key")
             elif not (self._extras and name.startswith("x-")):
-                report.at(key_node, f"{self.title} has no key {name!r}", nearest(name, self.keys))
+                report.at(key_node, f"{self.title} has no key {name!r}", _meant(name, self.keys))
         return self._completed(fields, report)
 
     def _read_short(self, fields: Fields, node: Node, report: Report) -> Any:

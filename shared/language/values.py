@@ -14,6 +14,7 @@ from shared.sla.instants import DAY, HOUR, MINUTE, SECOND
 
 UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 DURATION_MAX: Final = 36_525 * DAY  # a hundred years
+NAME_LENGTH_MAX: Final = 200
 DAYS_MAX: Final = 36_525
 YEARS: Final = (1900, 2999)  # of dates; beyond them no zone and no calendar knows anything
 _LONG_UNITS: Final = {
@@ -33,7 +34,7 @@ _BOUND = re.compile(r"(>=|<=|==|>|<)\s*(\S+)\Z")
 _MONEY = re.compile(r"(\d+(?:\.\d+)?) ([A-Z]{3})\Z", re.ASCII)
 _TIME = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,200}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AGGREGATE = re.compile(r"p(\d{1,2})(\.\d{1,2})?\Z", re.ASCII)
 
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
@@ -186,8 +187,12 @@ def time_of_day(text: str) -> int:
 
 def name(text: str) -> str:
     """A name that may stand in subjects and addresses: no slash, no control characters, at most 200 characters."""
-    if not _NAME.match(text) or text != text.strip():
-        raise Wrong(f"{text!r} cannot be a name", "at least one character, no slash, no line break, no space at the ends")
+    if len(text) > NAME_LENGTH_MAX:
+        raise Wrong(f"a name of {len(text)} characters", f"write {NAME_LENGTH_MAX} at most")
+    if control := _CONTROL.search(text):
+        raise Wrong(f"{text!r} cannot be a name: it has the control character U+{ord(control[0]):04X}", "leave it out")
+    if not text or "/" in text or text != text.strip():
+        raise Wrong(f"{text!r} cannot be a name", "at least one character, no slash, no space at the ends")
     return text
 
 
@@ -247,6 +252,8 @@ def window(text: str) -> dict[str, Any]:
 
 def warning(text: str) -> dict[str, str | int]:
     """`80%` of the target or `30m` before due, as the fields of terms.Warn."""
+    if _NUMBER.match(text):
+        raise Wrong(f"{text!r} is neither a share nor a duration", f"write {text}% of the target, or a time before due such as {text}m")
     if not text.endswith("%"):
         return {"label": text, "lead": duration(text)}
     value = share(text)

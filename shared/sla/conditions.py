@@ -14,6 +14,7 @@ closures, some ten times as fast as CEL. A closure that meets a value it was not
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -76,9 +77,8 @@ def compile_path(text: str, variables: tuple[str, str] = VARIABLES) -> Path:
         keys.append(next(filter(None, step.groups())))
         at = step.end()
     if root is None or at != len(text) or not keys:
-        raise ConditionError(
-            f"{text!r} is not the path of a field", at, f"write {variables[1]}.some_field or {variables[0]}.some_attribute"
-        )
+        hint = _hyphened(text, at) or f"{variables[1]}.some_field or {variables[0]}.some_attribute"
+        raise ConditionError(f"{text!r} is not the path of a field", at, f"write {hint}")
     return _getter(variables.index(root), tuple(keys))
 
 
@@ -184,21 +184,40 @@ def _as_condition_error(report: str, text: str, variables: tuple[str, str]) -> C
     if "recursion" in message:
         return ConditionError("the condition is nested too deeply")
     message = message.split(" expecting ", 1)[0].removesuffix(" [INVALID_ARGUMENT]").removesuffix(" (in container '')")
-    before = sum(len(earlier) + 1 for earlier in text.split("\n")[: max(line, 1) - 1])
+    offset = sum(len(earlier) + 1 for earlier in text.split("\n")[: max(line, 1) - 1]) + max(column, 1) - 1
     hint = ""
     if undeclared := re.search(r"undeclared reference to '([\w.]+)'", message):
         hint = f"fields are reached as {variables[1]}.{undeclared[1].split('.')[0]}, attributes of the event as {variables[0]}.…"
-        if text[before + max(column, 1) - 1 :].removeprefix(undeclared[1]).startswith("("):
+        root, dot, rest = undeclared[1].partition(".")
+        meant = get_close_matches(root.lower(), variables, n=1)
+        path = undeclared[1].rpartition(".")[0]
+        offset -= len(path) if text[:offset].endswith(path) else 0  # CEL points at the last dot
+        if text[offset:].removeprefix(undeclared[1]).startswith("("):
             hint = "CEL has no such function; it has startsWith, endsWith, contains, matches, size, has, all and exists"
+        elif hyphened := _hyphened(text, offset):
+            hint = f"write {hyphened}"
         elif variables != VARIABLES:
             hint = f"write {variables[1]}.{undeclared[1].split('.')[-1]}"
+        elif meant and dot:
+            hint = f"did you mean {meant[0]}.{rest}? {hint}"
     elif any(quote in text for quote in "\u201c\u201d\u2018\u2019"):
         hint = "write straight quotes"
     elif "no matching overload" in message:
         hint = "both sides must be of one kind: a text is compared with a text in quotes, a number with a number"
     elif "'='" in message or "token recognition" in message or re.search(r"'(and|or|not|AND|OR|NOT|is|IN|If)'", message):
         hint = "equality is ==, and is &&, or is ||, texts stand in quotes"
-    return ConditionError(message, before + max(column, 1) - 1, hint)
+    elif "extraneous input" in message or "mismatched input" in message:
+        hint = "something is missing before it, or it is too much: && and || join whole conditions such as data.a == 1"
+    return ConditionError(message, offset, hint)
+
+
+_HYPHENED = re.compile(r"((?:data|event)(?:\.\w+)*)\.(\w+(?:-[A-Za-z_]\w*)+)", re.ASCII)
+
+
+def _hyphened(text: str, offset: int) -> str:
+    """How the field is reached, in whose name the hyphen at an offset (or before it) stands; CEL takes that for a minus."""
+    found = next((found for found in _HYPHENED.finditer(text) if found.start() <= offset <= found.end()), None)
+    return f'{found[1]}["{found[2]}"]' if found else ""
 
 
 def _by_cel(text: str, tree: Tree, variables: tuple[str, str]) -> Condition:

@@ -72,7 +72,7 @@ CASES = {
     "condition: syntax, quoted": (with_lines('when: "data.priority = 1"'), "11:26", "condition: Syntax error", "equality is =="),
     "condition: unknown name": (with_lines("when: priority == 'P1'"), "11:11", "undeclared reference to 'priority'", "data.priority"),
     "condition: no boolean": (with_lines("when: 1 + 1"), "11:11", "must be true or false", ""),
-    "condition: block text": (with_lines("when: |", "  data.x == 1 &&", "  oops"), "11:11", "undeclared reference to 'oops'", ""),
+    "condition: block text": (with_lines("when: |", "  data.x == 1 &&", "  oops"), "13:7", "undeclared reference to 'oops'", ""),
     "warning twice": (with_lines("warn_at: [50%, 50%]"), "11:20", "50% stands here twice", "once"),
     "warning at 100%": (with_lines("warn_at: [100%]"), "11:15", "between 0% and 100%", ""),
     "unknown calendar": (SOUND + "calendar: ofice\n---\n" + CALENDAR, "11:11", "there is no calendar 'ofice'", "did you mean office?"),
@@ -249,7 +249,7 @@ CASES = {
             ("FREQ=MONTHLY;BYWEEKNO=3", "BYWEEKNO does not go with FREQ=MONTHLY", "FREQ=YEARLY"),
             ("FREQ=MONTHLY;BYMONTHDAY=32", "'32' is not possible in BYMONTHDAY", "from 1 to 31, or -1 to -31 from the end"),
             ("FREQ=MONTHLY;BYMONTHDAY=0", "'0' is not possible in BYMONTHDAY", "from 1 to 31"),
-            ("FREQ=MONTHLY;BYMONTHDAY=\uff15", "'\uff15' is not possible in BYMONTHDAY", "from 1 to 31"),
+            ("FREQ=MONTHLY;BYMONTHDAY=\uff15", "'\uff15' is not possible in BYMONTHDAY", "write FREQ=MONTHLY;BYMONTHDAY=5"),
             ("FREQ=YEARLY;BYMONTH=13", "'13' is not possible in BYMONTH", "from 1 to 12, only"),
             ("FREQ=YEARLY;BYMONTH=-1", "'-1' is not possible in BYMONTH", "from 1 to 12"),
             ("FREQ=DAILY;BYSETPOS=1", "BYSETPOS picks from the days of another part", "BYDAY="),
@@ -309,7 +309,87 @@ CASES = {
     "yaml: open bracket": (SOUND + "labels: [a\n", "11:9", "this bracket is not closed", "write ]"),
     "yaml: open quote": (SOUND.replace("name: acme", 'name: "acme'), "3:7", "this quote is not closed", "where the text ends"),
     "yaml: bare star": (SOUND.replace("vendor: acme", "vendor: *"), "4:10", "not YAML", 'stands in quotes: "*"'),
-    "yaml: no-break space": (SOUND.replace("start: opened", "start:\u00a0opened"), "9:5", "not YAML", "no-break space"),
+    "full-width duration": (SOUND.replace("4h", "\uff14\uff48"), "10:24", "is not a duration", "write 4h in ordinary characters"),
+    "full-width number": (SOUND.replace("4h", "\uff14"), "10:24", "is not a duration", "4h or 4m"),
+    "full-width condition": (with_lines("when: data.a \uff1d\uff1d 1"), "11:18", "token recognition", "write data.a == 1 in ordinary"),
+    "days with a dash": (calendar("hours: {mon\u2013fri: '09:00-17:00'}"), "5:9", "not a day of the week", "write mon-fri with a hyphen"),
+    "hours with a dash": (
+        calendar("hours: {mon: '09:00\u201417:00'}"),
+        "5:14",
+        "not a window of time",
+        "write 09:00-17:00 with a hyphen",
+    ),
+    "hours with a full-width colon": (
+        calendar("hours: {mon: '09\uff1a00-17:00'}"),
+        "5:14",
+        "is not a time of day",
+        "write 09:00-17:00 in ordinary characters",
+    ),
+    "key with a full-width colon": (
+        SOUND.replace("within: 4h}", "within: 2bd, at\uff1asame_time}"),
+        "10:29",
+        "has no key",
+        "write at: with an ordinary colon",
+    ),
+    "no item where one is needed": (SOUND.replace("[{within: 4h}]", "[]"), "10:14", "the list is empty", "write at least one item)"),
+    "no item where none is needed": (
+        SOUND + "service: []\n",
+        "11:10",
+        "the list is empty",
+        "write at least one item, or leave out the key)",
+    ),
+    "nothing where something is needed": (SOUND.replace("start: opened", "start:"), "8:5", "a value is missing", "write one)"),
+    "warning without a unit": (with_lines("warn_at: [80]"), "11:15", "neither a share nor a duration", "write 80% of the target, or"),
+    "name that is too long": (SOUND.replace("name: acme", "name: " + "a" * 5_000), "3:7", "a name of 5000 characters", "write 200 at most"),
+    "name with a control character": (SOUND.replace("name: acme", 'name: "a\\u0007b"'), "3:7", "control character U+0007", "leave it out"),
+    "long text": (SOUND.replace("4h", "x" * 5_000), "10:24", f"'{'x' * 59}…' is not a duration", "write a number"),
+    "condition: field with a hyphen": (
+        with_lines("when: data.due-by == 1"),
+        "11:20",
+        "undeclared reference to 'by'",
+        'write data["due-by"]',
+    ),
+    "path of a field with a hyphen": (
+        SOUND.replace("within: 4h", "until: data.due-by"),
+        "10:31",
+        "not the path of a field",
+        'write data["due-by"]',
+    ),
+    "condition: data misspelt": (with_lines("when: datta.ok"), "11:11", "undeclared reference to 'datta.ok'", "did you mean data.ok?"),
+    "condition: an operator too many": (
+        with_lines("when: data.a == && data.b"),
+        "11:21",
+        "extraneous input",
+        "something is missing before",
+    ),
+    "condition: literal text": (
+        with_lines("when: |", '    data.p == "P1" &&', "      data.q === 3"),
+        "13:20",
+        "token recognition",
+        "equality is ==",
+    ),
+    "condition: folded text": (
+        with_lines("when: >-", "  data.a == 1 &&", "  data.b == &&", "  data.c == 2"),
+        "13:17",
+        "extraneous",
+        "missing",
+    ),
+    "condition: text of two lines": (
+        with_lines("when: data.a == 1 &&", "  priority == 2"),
+        "12:7",
+        "undeclared reference",
+        "data.priority",
+    ),
+    "condition: unfinished block text": (with_lines("when: |", "  data.a =="), "12:16", "mismatched input '<EOF>'", "something is missing"),
+    "yaml: full-width colon": (SOUND.replace("vendor: acme", "vendor\uff1aacme"), "4:7", "a full-width colon", "write ': '"),
+    "yaml: full-width colon in a list": (SOUND.replace("- name: answer", "- name\uff1aanswer"), "6:9", "a full-width colon", "write ': '"),
+    "yaml: no colon": (SOUND.replace("vendor: acme", "vendor acme"), "4:1", "there is no ': ' after this key", "a colon and a blank"),
+    "yaml: no colon at the end": (SOUND + "fee\n", "11:1", "there is no ': ' after this key", "a colon and a blank"),
+    "yaml: indented too little": (SOUND + "   severity: page\n", "11:4", "does not stand in the column", "check the indentation"),
+    "yaml: text behind a quote": (SOUND + 'fee: "5" CNY\n', "11:10", "more text behind the end", "the whole value in quotes"),
+    "yaml: no comma": (SOUND.replace("[{within: 4h}]", "[{within: 4h} {within: 5h}]"), "10:28", "neither a comma", "write one"),
+    "yaml: dash behind a key": (SOUND + "service: - a\n", "11:10", "cannot begin here", "on the next line"),
+    "yaml: no-break space": (SOUND.replace("start: opened", "start:\u00a0opened"), "8:5", "not YAML", "no-break space"),
     "nothing at all": ("# to be written\n", "1:1", "there is no document", "apiVersion"),
     "list left empty": (HEAD + "objectives:\n", "5:1", "a value is missing", "after a dash"),
     "day of no year that counts": (SOUND + "effective: {to: 9999-12-31}\n", "11:17", "lies outside the years", "no end"),
@@ -466,6 +546,11 @@ CASES = {
     "yaml: key that is no text": (SOUND + "? [a]\n: b\n", "11:3", "a key must be a text", ""),
     "yaml: unknown alias": (SOUND + "calendar: *office\n", "11:11", "undefined alias", ""),
 }
+
+
+def test_a_document_that_is_too_large_is_told_to_be_split_and_aliases_only_where_there_are_any() -> None:
+    (problem,) = load_text("a.yaml", "a: [" + "x, " * 100_001 + "]").problems
+    assert (problem.message, problem.hint) == ("the document has more than 100000 parts", "split it into several documents")
 
 
 @pytest.mark.parametrize("case", CASES)
