@@ -142,9 +142,6 @@ def deadline(fields: Fields, report: Report) -> None:
     _warned_in_time(fields, report)
     if fields.has_key("resume") and not fields.has_key("pause"):
         report.at(fields.key_place("resume"), "'resume' without 'pause'", "say what pauses the clock, or leave out 'resume'")
-    if fields.has_key("resume") and "while" in fields.get("pause", {}):
-        message = "'resume' beside 'pause: {while: …}': the clock runs again when that is no longer true"
-        report.at(fields.key_place("resume"), message, "leave out 'resume'")
     conditions: dict[Any, Fields] = {}
     for one in fields.get("targets", ()):
         if one.has_key("when") and "when" not in one:

@@ -526,12 +526,6 @@ CASES = {
         "the cap of one breach is less than 'per_breach', 500 EUR",
         "raise the cap",
     ),
-    "resume beside while": (
-        with_lines("pause: {while: data.wait}", "resume: x"),
-        "12:5",
-        "'resume' beside 'pause: {while: …}'",
-        "leave out 'resume'",
-    ),
     "condition: text with a number": (with_lines("when: event.type == 3"), "11:11", "event.type is a text", 'such as "3"'),
     "condition: text in numbers": (with_lines("when: data.a || event.type in [3, 4]"), "11:21", "event.type is a text", 'such as "3"'),
     "condition: no instant": (
