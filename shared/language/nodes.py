@@ -21,7 +21,7 @@ NODES_MAX: Final = 100_000  # of one document, each alias counted in full
 DEPTH_MAX: Final = 50
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML's parser counts them
 _WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
-_KEY_WITH_WIDE_COLON = re.compile(rf"""[\s-]*[^\s"'#:{_WIDE_COLON}]+{_WIDE_COLON}""")
+_KEY_WITH_WIDE_COLON = re.compile(rf"[\s-]*[A-Za-z][\w-]*{_WIDE_COLON}", re.ASCII)  # keys are ASCII, unlike what texts may say
 _NULLS: Final = {"", "~", "null", "Null", "NULL"}
 
 
@@ -118,7 +118,7 @@ def _report_syntax(wrong: MarkedYAMLError, lines: Sequence[str], report: Report)
     place = Node(mark.line + 1, mark.column + 1) if mark else Node(1, 1)
     begun = Node(opened.line + 1, opened.column + 1) if opened else place
     context, said = str(wrong.context), str(wrong.problem or wrong.context)
-    first = max(min(begun.line, place.line) - 2, 0)
+    first = max((begun if "simple key" in context else place).line - 2, 0)
     for number, line in enumerate(lines[first : place.line], first + 1):
         if wide := _KEY_WITH_WIDE_COLON.match(line):
             report.at(Node(number, wide.end()), "not YAML: a full-width colon", "write ': ', an ordinary colon and a blank")

@@ -383,6 +383,12 @@ CASES = {
     "condition: unfinished block text": (with_lines("when: |", "  data.a =="), "12:16", "mismatched input '<EOF>'", "something is missing"),
     "yaml: full-width colon": (SOUND.replace("vendor: acme", "vendor\uff1aacme"), "4:7", "a full-width colon", "write ': '"),
     "yaml: full-width colon in a list": (SOUND.replace("- name: answer", "- name\uff1aanswer"), "6:9", "a full-width colon", "write ': '"),
+    "yaml: full-width colon in a text above": (
+        SOUND.replace("vendor: acme", "description: |\n  \u6ce8\u610f\uff1ax\nvendor: acme") + "   severity: page\n",
+        "13:4",
+        "does not stand in the column",
+        "indentation",
+    ),
     "yaml: no colon": (SOUND.replace("vendor: acme", "vendor acme"), "4:1", "there is no ': ' after this key", "a colon and a blank"),
     "yaml: no colon at the end": (SOUND + "fee\n", "11:1", "there is no ': ' after this key", "a colon and a blank"),
     "yaml: indented too little": (SOUND + "   severity: page\n", "11:4", "does not stand in the column", "check the indentation"),
