@@ -295,7 +295,7 @@ class Cycle:
         if not self.is_open or (self.mode == "paused" and cap is None):
             return
         if self.mode == "paused":
-            self.pauses.append(Pause(self.pause_start, self.mark, self.cap, self.mark))
+            self._keep_pause()
         else:
             self._end_capped()
             self._freeze_if_reached()
@@ -317,8 +317,12 @@ class Cycle:
         if self.pauses and self.pauses[-1].ended is None:
             self.pauses[-1] = self.pauses[-1]._replace(ended=self.mark)
 
-    def _end_pause(self) -> None:
+    def _keep_pause(self) -> None:
+        """The present pause ends here."""
         self.pauses.append(Pause(self.pause_start, self.mark, self.cap, self.mark))
+
+    def _end_pause(self) -> None:
+        self._keep_pause()
         self.mode, self.cap_end, self.ahead = "running", None, None
         if self.over or self.choice is None:
             return
@@ -346,6 +350,8 @@ class Cycle:
         if not self.is_open:
             return
         past_due = self.over and self.due is not None and event.time > self.due
+        if self.mode == "paused":
+            self._keep_pause()
         self.mode, self.stopped = ("reset" if why == "reset" else "cancelled"), event.time
         if not past_due:
             self.due, self.over = None, False
@@ -388,14 +394,19 @@ class Cycle:
         choice = self.rules.choose(event, data)
         if choice == self.choice:
             return
-        was_skipped, how = self.choice is None, self.rules.objective.change.as_
-        self._note(event, "change", how if choice is None else f"{how}, target {choice.target.index + 1}")
+        how: str = self.rules.objective.change.as_
+        if self.choice is None or how == "retroactive":
+            how = "from the start"
+        elif choice is not None and choice.target is self.choice.target:
+            how = "carry"  # there is nothing to restart
+        note = "no target" if choice is None else f"{how}, target {choice.target.index + 1}"
+        self._note(event, "change", note if event.time == self.mark else f"{note}: it counts from the reopening")
         if choice is None:
             self.choice = None
-        elif was_skipped or how == "retroactive":
+        elif how == "from the start":
             self._take(choice, self.started)
             self._recount()
-        elif how == "restart" and not (self.choice is not None and choice.target is self.choice.target):
+        elif how == "restart":
             self.used, self.pause_base = 0, self.paused
             self._take(choice, self.mark)
         else:
@@ -411,6 +422,9 @@ class Cycle:
         what = f"version {rules.version} applies, as if from the start" if is_other else "the holidays of later years are known"
         self.steps.append(Step(self.mark, "version", None, what))
         if rules.when is not None and rules.when(self.opening, data) is False:
+            self.steps.append(Step(self.mark, "when", None, ""))
+            if self.mode == "paused":
+                self._keep_pause()
             self.mode, self.stopped, self.due = "cancelled", self.mark, None
             return
         self.choice = rules.choose(self.opening, data)
@@ -489,7 +503,7 @@ class Cycle:
         return due is not None and due < self.mark
 
     def _note(self, event: Evidence, what: str, note: str) -> None:
-        self.steps.append(Step(event.time, what, event.id, note))
+        self.steps.append(Step(max(event.time, self.mark), what, event.id, note))  # a change while stopped: at the reopening
         if event.id not in self.evidence:
             self.evidence.append(event.id)
 
