@@ -12,6 +12,7 @@ import typer
 from shared.cli.console import fail, load_documents, out
 from shared.cli.history import Rejects, Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
+from shared.language.problems import nearest
 from shared.sla.books import ClockBook
 from shared.sla.calendars import Zone
 from shared.sla.engine import Case, Desk, Engine, books_of
@@ -168,6 +169,9 @@ def explain(
     Example: slawatch explain -a examples/helpdesk/agreement.yaml -e examples/helpdesk/events.ndjson --case INC-1001
     """
     loaded, asked = load_documents([*agreements, *(more or ())]), _Asked(case)
+    known = {promised.name for agreement in loaded.agreements for promised in agreement.objectives}
+    if objective is not None and objective not in known:
+        fail(f"there is no objective {objective!r}: {nearest(objective, known)}".removesuffix(": "), 2)
     sink = _CaseSink(asked)
     run = Replay(loaded, sink, None)
     try:

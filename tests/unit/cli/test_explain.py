@@ -91,3 +91,13 @@ def test_what_is_counted_nowhere_is_said_so() -> None:
     result = explain("payroll", "nothing")
     assert result.exit_code == 1
     assert "the start of a window" in result.output
+
+
+def test_an_objective_that_is_none_is_told_with_those_that_are() -> None:
+    for asked, hint in (
+        ("resolutoin", "did you mean resolution?"),
+        ("rr", "known here: first-response, in-time-share, resolution, satisfaction"),
+    ):
+        result = explain("helpdesk", "INC-1004", "--objective", asked)
+        assert result.exit_code == 2
+        assert f"there is no objective '{asked}': {hint}" in " ".join(result.output.split())
