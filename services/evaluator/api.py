@@ -149,7 +149,7 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
         if who.may_act_for(vendor):
             await here(vendor)
         found = [
-            (book, partition.engine.log_time_of(vendor))
+            (book, kept.events, partition.engine.log_time_of(vendor))
             for partition in (list(shares.owned().values()) if who.may_act_for(vendor) else ())
             for desk in partition.engine.desks()
             if desk.vendor == vendor and service in (None, desk.service)
@@ -162,6 +162,6 @@ def build(shares: Shares, authenticator: Authenticator, registry: CollectorRegis
                 f"no clock of case {case} of vendor {vendor} is in memory: it is unknown, or left after its horizon (`slawatch explain`)"
             )
             raise Problem(404, "no-such-case", "No such case", detail)
-        return {"explained": [told for book, log_time in found for told in explain_case(book, log_time, None)]}
+        return {"explained": [told for book, events, log_time in found for told in explain_case(book, events, log_time, None)]}
 
     return app

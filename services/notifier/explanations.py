@@ -43,9 +43,9 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """One cycle of a clock."""
+    """One cycle of a clock; `cycle` is None where no clock began."""
 
-    cycle: int
+    cycle: int | None
     pauses: list[Pause]
     steps: list[Step]
 

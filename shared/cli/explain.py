@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
@@ -13,9 +13,10 @@ from shared.cli.console import fail, load_documents, out
 from shared.cli.history import Rejects, Replay, Unusable, open_history
 from shared.cli.replay import find_mapping
 from shared.language.problems import nearest
-from shared.sla.books import ClockBook
+from shared.sla.books import ClockBook, OverBook
 from shared.sla.calendars import Zone
 from shared.sla.engine import Case, Desk, Engine, books_of
+from shared.sla.evidence import Evidence
 from shared.sla.explaining import explain_case
 from shared.sla.explaining_levels import Counted, counted_of, explain_level, explain_part, explain_slot, explain_violations
 from shared.sla.heartbeats import Beat, HeartbeatBook
@@ -26,6 +27,7 @@ from shared.sla.violations import ViolationBook
 from shared.wire.history import BadLine
 
 Told = dict[str, Any]
+Place = tuple[str, str, str, str]  # agreement, objective, vendor, service
 _SLOT: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z\Z", re.ASCII)  # how slots are called
 _DAY: Final = re.compile(r"\d{4}-\d\d(-\d\d)?\Z", re.ASCII)  # a month or a day, in the agreement's zone
 
@@ -51,6 +53,14 @@ class _Asked:
         return self._instant if self._day is None or self._instant is None else zone.to_instant(self._instant)
 
 
+class Kept(NamedTuple):
+    """A book of the case, with all evidence of that, and log time as they were seen last."""
+
+    book: ClockBook | ViolationBook
+    events: list[Evidence]
+    log_time: int
+
+
 class _CaseSink:
     """Keeps what is said of what is asked, and what cases count for as they leave memory."""
 
@@ -58,7 +68,8 @@ class _CaseSink:
         self._asked = asked
         self.rejects = Rejects()
         self.statements: list[Statement] = []
-        self.books: list[tuple[ClockBook | ViolationBook, int]] = []  # of the case where it has left, with log time
+        self.kept: list[Kept] = []  # of the case where it has left
+        self.late: dict[Place, list[str]] = {}  # what came for clocks that had left
         self.counted: dict[LevelBook, list[Counted]] = {}
         self.beats: dict[HeartbeatBook, set[Beat]] = {}
 
@@ -70,12 +81,20 @@ class _CaseSink:
     def left(self, case: Case) -> None:
         """Keep what leaves memory: copies, as what is left of it is emptied."""
         if case.name == self._asked.case:
-            self.books += [(copy(book), case.desk.lane.log_time or 0) for book in _case_books(case)]
+            self.kept += [Kept(copy(book), case.events, case.desk.lane.log_time or 0) for book in _case_books(case)]
+            self.keep_late(case)
             for heartbeat in _heartbeats(case.desk):
                 self.beats.setdefault(heartbeat, set()).update(heartbeat.beats_of(case.name))
         if self._asked.is_time or case.name == self._asked.case:
             for level in _levels(case.desk):
                 self.counted.setdefault(level, []).append(counted_of(level, case.name))
+
+    def keep_late(self, case: Case) -> None:
+        """Keep what came for clocks of a case that had left before."""
+        for book in case.books:
+            if isinstance(book, OverBook):
+                place = (book.agreement, book.objective, case.desk.vendor, case.desk.service)
+                self.late.setdefault(place, []).extend(event_id for _, event_id in sorted(book.excluded))
 
     def rejected(self, line: BadLine) -> None:
         """A line that could not be used: perhaps the case's."""
@@ -102,17 +121,18 @@ class _Explainer:
 
     def told(self) -> Iterator[Told]:
         """Clocks and violations of the case, slots, windows: one entry each."""
-        found = [
-            (book, engine.log_time_of(desk.vendor))
-            for engine in self._engines
-            for desk in engine.desks()
-            if self._asked.case in desk.cases
-            for book in _case_books(desk.cases[self._asked.case])
-        ]
-        for book, log_time in [*self._sink.books, *found]:
+        kept = self._sink.kept
+        for engine in self._engines:
+            for desk in engine.desks():
+                case = desk.cases.get(self._asked.case)
+                if case is not None:
+                    kept += [Kept(book, case.events, engine.log_time_of(desk.vendor)) for book in _case_books(case)]
+                    self._sink.keep_late(case)
+        for book, events, log_time in kept:
             if isinstance(book, ClockBook):
-                said = self._said(book.agreement, book.objective, book.vendor, book.service)
-                yield from explain_case(book, log_time, [s for s in said if s.case == self._asked.case])
+                place = (book.agreement, book.objective, book.vendor, book.service)
+                said = [s for s in self._said(*place) if s.case == self._asked.case]
+                yield from explain_case(book, events, log_time, said, self._sink.late.get(place, ()))
             else:
                 yield from explain_violations(book, self._said(*book.place))
         for engine in self._engines:

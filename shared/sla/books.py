@@ -212,8 +212,12 @@ class ClockBook:
         self._refold(events, now)
         return self._settle(now, schedule)
 
+    def standing(self, events: list[Evidence]) -> list[Evidence]:
+        """What counts here of the case's evidence."""
+        return [*self.kept, *(e for e in events if e.key not in self.excluded)] if self.excluded else events
+
     def _refold(self, events: list[Evidence], now: Moment, new: Evidence | None = None) -> None:
-        self.fold.refold([*self.kept, *(e for e in events if e.key not in self.excluded)] if self.excluded else events, new)
+        self.fold.refold(self.standing(events), new)
         self._follow(now)
 
     def _follow(self, now: Moment) -> None:

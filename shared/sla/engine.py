@@ -1316,4 +1316,8 @@ def books_of(case: Case) -> list[ClockBook]:
             found.append(plain.unfold(book, promise, case.events))
         elif isinstance(book, ClockBook):
             found.append(book)
+        elif book is None and promise.kind == "deadline" and any(event.type in promise.editions.types for event in case.events):
+            blank = promise.open_case(case.events[0])  # nothing has started a clock yet
+            blank.begin(case.events)
+            found.append(cast(ClockBook, blank))
     return found

@@ -1,6 +1,7 @@
 """The engine, called the way `slawatch replay` calls it, for the property tests."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,19 +18,19 @@ Document = dict[str, Any]
 
 def run_engine(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
     """The lines of `cases.ndjson` for documents as YAML gives them and events in order of arrival, in event-time mode."""
-    return [case_line(line) for line in run_whole(agreement, calendars, events, until).case_lines()]
+    return [case_line(line) for line in run_whole([agreement], calendars, events, until).case_lines()]
 
 
 def run_levels(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> list[Document]:
     """The lines of `levels.ndjson`, likewise."""
-    return [level_line(line) for line in run_whole(agreement, calendars, events, until).level_lines()]
+    return [level_line(line) for line in run_whole([agreement], calendars, events, until).level_lines()]
 
 
-def run_whole(agreement: Document, calendars: list[Document], events: list[Document], until: str | None) -> Engine:
+def run_whole(agreements: Sequence[Document], calendars: list[Document], events: list[Document], until: str | None) -> Engine:
     """The engine after a history, likewise."""
     engine = Whole("event")
-    for bundle in bundles_of("\n---\n".join(json.dumps(document) for document in [*calendars, agreement])):
-        engine.activate(bundle, "drawn")
+    for number, bundle in enumerate(bundles_of("\n---\n".join(json.dumps(document) for document in [*calendars, *agreements]))):
+        engine.activate(bundle, f"drawn/{number}")
     for event in events:
         engine.take(to_evidence(event))
     if until is not None:

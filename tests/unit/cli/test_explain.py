@@ -101,3 +101,18 @@ def test_an_objective_that_is_none_is_told_with_those_that_are() -> None:
         result = explain("helpdesk", "INC-1004", "--objective", asked)
         assert result.exit_code == 2
         assert f"there is no objective '{asked}': {hint}" in " ".join(result.output.split())
+
+
+def test_evidence_that_came_when_the_case_had_left_is_named(tmp_path: Path) -> None:
+    terms = "{apiVersion: slawatch/v1, kind: Agreement, name: a, vendor: acme, service: desk, horizon: 1d, objectives: ["
+    (tmp_path / "a.yaml").write_text(terms + "{name: r, kind: deadline, start: opened, stop: done, targets: [{within: 4h}]}]}\n")
+    usual = {"specversion": "1.0", "source": "/s", "subject": "A", "vendor": "acme", "service": "desk"}
+    lines = [
+        usual | {"id": "1", "type": "opened", "time": "2026-01-05T10:00:00Z", "arrival": "2026-01-05T10:00:00Z"},
+        usual | {"id": "2", "type": "done", "time": "2026-01-05T15:00:00Z", "arrival": "2026-01-05T15:00:00Z"},
+        usual | {"id": "3", "type": "done", "time": "2026-01-05T12:00:00Z", "arrival": "2026-01-06T15:30:00Z"},
+    ]
+    (tmp_path / "a.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["explain", "-a", str(tmp_path / "a.yaml"), "-e", str(tmp_path / "a.ndjson"), "--case", "A", "--json"]
+    (told,) = json.loads(CliRunner().invoke(app, words).stdout)
+    assert (told["state"], told["left_out"]) == ("breached_closed", ["3"])

@@ -46,6 +46,7 @@ async def asking() -> tuple[Evaluators, dict[str, str]]:
     history = Timeline(agreement(targets="[{within: 75m}]"))
     for at, kind in (("10:00", "opened"), ("10:30", "paused"), ("11:00", "resumed"), ("11:30", "paused"), ("12:00", "resumed")):
         history.at(at, kind)
+    history.at("12:30", "paused", subject="not started")
     history.until("13:00")
 
     def application(engine: Engine | None) -> httpx2.ASGITransport:
@@ -85,7 +86,10 @@ async def test_the_owner_is_found_and_tells_each_pause_and_each_event(asking: tu
     assert evaluators.asked == ["first", "second"]
 
 
-@pytest.mark.parametrize("wrong", [{"case": "unknown"}, {"cycle": 2}, {"objective": "other"}, {"agreement": "other"}, {"service": "other"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"case": "unknown"}, {"case": "not started"}, {"cycle": 2}, {"objective": "other"}, {"agreement": "other"}, {"service": "other"}],
+)
 async def test_what_is_not_in_memory_is_gone(asking: tuple[Evaluators, dict[str, str]], wrong: dict[str, object]) -> None:
     evaluators, tokens = asking
     assert await Explanations("http://second:8002", tokens["viewer"], evaluators).of(breach(**wrong)) == "gone"
