@@ -96,6 +96,7 @@ class Witness(ClockFold):
 
     def _act(self, role: Role, event: Evidence, rules: DeadlineRules) -> None:
         before, cycle = self._state(), self._cycle
+        was_stopped = cycle is not None and cycle.mode == "stopped"
         was_capped = cycle is not None and bool(cycle.pauses) and cycle.pauses[-1].ended is None
         super()._act(role, event, rules)
         if self._state() == before:
@@ -107,6 +108,8 @@ class Witness(ClockFold):
             return
         if cycle.over and role in (Role.PAUSE, Role.RESET, Role.CANCEL):
             self.notes[cycle.number, event.id, role.name.lower()] = _past(cycle, event)
+        if role is Role.STOP and was_stopped:
+            self.notes[cycle.number, event.id, "stop"] = "the last stop counts, and so does the time between"
         if role is Role.RESET and cycle is self._cycle:
             self.notes[cycle.number, event.id, "reset"] = self._why_not_opened(event, self.editions.in_force(event))
 

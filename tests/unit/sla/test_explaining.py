@@ -473,6 +473,15 @@ def test_a_restart_that_was_taken_from_the_start_later_forgets_nothing() -> None
     assert intervals(told) == [("counted", 2400, "")]
 
 
+def test_a_later_stop_says_that_it_counts() -> None:
+    history = Timeline(agreement(stop="{on: done, take: last}"))
+    for at, kind in (("10:00", "opened"), ("10:10", "done"), ("10:30", "done")):
+        history.at(at, kind)
+    (told,) = explained(history, "11:00")
+    assert [step["note"] for step in told["steps"]] == ["", "", "the last stop counts, and so does the time between"]
+    assert intervals(told) == [("counted", 1800, "")]
+
+
 def test_what_was_replaced_is_named() -> None:
     history = Timeline(agreement())
     history.at("10:00", "opened")
