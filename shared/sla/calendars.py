@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
+from msgspec.structs import replace
+
 from shared.sla.instants import DAY, FOREVER
 from shared.sla.terms import CalendarTable
 
@@ -245,17 +247,6 @@ class Calendar:
             i += 1
         return found
 
-    def is_as(self, other: "Calendar", until: int = _LAST_ORDINAL) -> bool:
-        """Whether both say the same of every date (to one, a proleptic ordinal, that is included)."""
-        mine, theirs = ({day: windows for day, windows in of._special.items() if day <= until} for of in (self, other))
-        same = (self.zone_name, self._hours, self.always) == (other.zone_name, other._hours, other.always)
-        return same and mine == theirs
-
-    def carries_on(self, earlier: "Calendar") -> bool:
-        """Whether it says what an earlier one said, as far as that one's table of holidays was sure, and is sure of later years."""
-        known, until = earlier._valid_through, self._valid_through
-        return known is not None and until is not None and until > known and self.is_as(earlier, known)
-
     def is_provisional(self, instant: int) -> bool:
         """Whether the date of an instant lies outside the years that the holiday table knows."""
         if self._valid_through is None and self._valid_from is None:
@@ -335,3 +326,18 @@ class Calendar:
 def civil_days_later(zone: Zone, start: int, count: int) -> int:
     """The same wall time `count` civil days later."""
     return zone.to_instant(zone.to_local(start) + count * DAY)
+
+
+def carries_on(later: CalendarTable, earlier: CalendarTable) -> bool:
+    """Whether a table says what an earlier one said, as far as that one was sure of its holidays, and is sure of later years."""
+    known, until = earlier.valid_through, later.valid_through
+    if known is None or until is None or until <= known:
+        return False
+    return _until(later, known) == _until(earlier, known)
+
+
+def _until(table: CalendarTable, day: str) -> CalendarTable:
+    """The table without the holidays (and without their names) and the make-up days after an ISO date."""
+    holidays = {date_: "" for date_ in table.holidays if date_ <= day}
+    workdays = {date_: windows for date_, windows in table.workdays.items() if date_ <= day}
+    return replace(table, holidays=holidays, workdays=workdays, valid_through=day)

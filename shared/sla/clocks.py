@@ -418,9 +418,8 @@ class Cycle:
         """Go on under another version of the agreement, as if it had ruled from the start (`apply_to: open`)."""
         if not self.is_open or self.over or self._freeze_if_reached():
             return
-        is_other, self.rules = rules.version != self.rules.version, rules
-        what = f"version {rules.version} applies, as if from the start" if is_other else "the holidays of later years are known"
-        self.steps.append(Step(self.mark, "version", None, what))
+        self.rules = rules
+        self.steps.append(Step(self.mark, "version", None, f"version {rules.version} applies, as if from the start"))
         if rules.when is not None and rules.when(self.opening, data) is False:
             self.steps.append(Step(self.mark, "when", None, ""))
             if self.mode == "paused":
@@ -576,15 +575,12 @@ class ClockFold:
         cycle = self.cycles[-1] if self.cycles else None
         if cycle is None or not cycle.is_open or instant is None:
             return []
-        opening, rules = cycle.opening, cycle.rules
+        opening, version = cycle.opening, cycle.rules.version
         return [
             move
             for move in self.editions.moves
             if move.instant > instant
-            and (
-                move.edition.version > rules.version
-                or (move.edition.carries_on and move.edition.version == rules.version and move.edition.rules is not rules)
-            )
+            and move.edition.version > version
             and (move.edition.effective_to is None or move.instant < move.edition.effective_to)
             and move.edition.concerns(opening.vendor, opening.service)
         ]

@@ -20,7 +20,7 @@ from shared.sla.leaving import HORIZON, IDLE_SLICE, SLICE, Gone, Leaving, Rest, 
 from shared.sla.levels import LevelBook, LevelLine, LevelNow
 from shared.sla.plain import PlainClock
 from shared.sla.promises import CaseBook, Key, PartyBook, Promise, promise_of
-from shared.sla.rules import DeadlineRules, calendars_of
+from shared.sla.rules import DeadlineRules, calendars_of, carries_on
 from shared.sla.statements import Said, Statement, joined
 from shared.sla.swift import FormsOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
@@ -773,29 +773,37 @@ class Engine:
         """Put a version of an agreement in the books; the same activation again is ignored.
 
         Without `arrival` it holds from the log's beginning. With `restate` it also rules what was folded before. If it says
-        `apply_to: open`, or is the same again with holidays of later years, open clocks go on under it from its arrival, or from
-        `effective.from` if that is later; event mode, where arrivals say nothing, takes its log time instead.
+        `apply_to: open`, open clocks go on under it from its arrival, or from `effective.from` if that is later; event mode, where
+        arrivals say nothing, takes its log time instead. The same words again with holidays of later years take the place of the
+        earlier ones: what was provisional is revised.
         """
         said: list[Said] = [] if arrival is None or self._event_mode else self._pass_time(self.lane, arrival)
         if activation_id in self._activations:
             return said
         self._let_go_of_all()
-        before = [enacted.bundle.calendars for enacted in self.enacted if enacted.bundle.agreement == bundle.agreement]
-        with_other_days = bool(before) and before[-1] != bundle.calendars
-        moves = not restate and (bundle.agreement.apply_to == "open" or with_other_days)
-        if self.swift is not None and (restate or moves):
+        earlier = next((e for e in reversed(self.enacted) if carries_on(bundle, e.bundle)), None)
+        rules_the_past, moves = restate or earlier is not None, bundle.agreement.apply_to == "open"
+        if self.swift is not None and (rules_the_past or moves):
             for desk in self.desks():
                 self._rise(self.swift.up_desk(desk))
-        for case, place, _ in self._books(bundle.agreement) if restate else ():
+        for case, place, _ in self._books(bundle.agreement) if rules_the_past else ():
             if case.books[place].__class__ is PlainClock:
                 self._unfold(case, place)  # by the versions that it ran under
-        ordinal = 0 if arrival is None else len(self._activations) + 1
-        since = None if arrival is None or restate else self.log_time
-        self.enact([Enacted(activation_id, bundle, ordinal, since, restate)])
+        if earlier is not None and not restate:
+            enacted = earlier._replace(id=activation_id, bundle=bundle)
+        else:
+            ordinal = 0 if arrival is None else len(self._activations) + 1
+            since = None if arrival is None or restate else self.log_time
+            enacted = Enacted(activation_id, bundle, ordinal, since, restate)
+        self.enact([enacted])
         if self.swift is not None:
             self.swift.stale.update(self._lanes())  # timers may come here that the swift path has to let pass first
         agreement = bundle.agreement
-        said += self._restate(agreement) if restate else self._begin(agreement) + self._hear_of_clocks(agreement)
+        if restate:
+            return said + self._restate(agreement)
+        said += self._begin(agreement) + self._hear_of_clocks(agreement)
+        if rules_the_past:
+            return said + self._renew_clocks(agreement)
         return said + (self._move(agreement) if moves else [])
 
     def enact(self, activations: Iterable[Enacted]) -> None:
@@ -889,17 +897,31 @@ class Engine:
                 if kept.agreement == agreement.name and not kept.has_let_go:
                     said += kept.restate(self._now(desk.lane), desk.lane.timers.arm)
         for desk in self.desks():
-            lane = desk.lane
-            now = self._now(lane)
+            now = self._now(desk.lane)
             for _, case in sorted(desk.cases.items()):
-                for place, promise in enumerate(desk.promises):
-                    if promise.agreement == agreement.name and case.events:
-                        book = self._book(case, place)
-                        said += book.renew(case.events, now, lane.timers.arm) + self._pass_on(book, lane, now)
-                        self._touch(case)
+                said += self._renew_case(case, agreement, now)
                 for promise in desk.over_cases:
                     if promise.agreement == agreement.name and not self._party_book(desk, promise).has_let_go:
                         said += self._tell_again(case, promise, now)
+        return said
+
+    def _renew_clocks(self, agreement: Agreement) -> list[Statement]:
+        """Fold all cases under an agreement again."""
+        return [
+            statement
+            for desk in self.desks()
+            for _, case in sorted(desk.cases.items())
+            for statement in self._renew_case(case, agreement, self._now(desk.lane))
+        ]
+
+    def _renew_case(self, case: Case, agreement: Agreement, now: Moment) -> list[Statement]:
+        said: list[Statement] = []
+        desk = case.desk
+        for place, promise in enumerate(desk.promises):
+            if promise.agreement == agreement.name and case.events:
+                book = self._book(case, place)
+                said += book.renew(case.events, now, desk.lane.timers.arm) + self._pass_on(book, desk.lane, now)
+                self._touch(case)
         return said
 
     def _tell_again(self, case: Case, promise: Promise, now: Moment) -> list[Statement]:

@@ -106,7 +106,6 @@ class Promise:
         self.vendors: set[str] = set()
         self.services: set[str] = set()
         self._told: set[str] = set()  # the activations that are known here
-        self._calendars: dict[int, tuple[Agreement, dict[str, Calendar]]] = {}  # of each version, as it was activated last
 
     def concerns(self, vendor: str, service: str) -> bool:
         """Whether any version speaks of them."""
@@ -127,18 +126,7 @@ class Promise:
         if isinstance(objective, Ratio) and isinstance(objective.of, ObjectiveOf):
             self.over = objective.of.objective
         self._told.add(activation)
-        rules = _rules_of(agreement, objective, calendars, self.editions.unknown)
-        carries_on = self._is_carried_on(agreement, calendars)
-        self._calendars[agreement.version] = agreement, calendars
-        self.editions.add(ordinal, agreement, rules, activated, carries_on=carries_on)
-
-    def _is_carried_on(self, agreement: Agreement, calendars: dict[str, Calendar]) -> bool:
-        """Whether a version is activated again with the same words and calendars, but for holidays of later years."""
-        before, earlier = self._calendars.get(agreement.version, (None, calendars))
-        if before != agreement or earlier.keys() != calendars.keys():
-            return False
-        others = [name for name, calendar in calendars.items() if not calendar.carries_on(earlier[name])]
-        return len(others) < len(calendars) and all(calendars[name].is_as(earlier[name]) for name in others)
+        self.editions.add(ordinal, agreement, _rules_of(agreement, objective, calendars, self.editions.unknown), activated)
 
     def add_absence(self, activation: str, ordinal: int, agreement: Agreement, activated: int | None) -> None:
         """Likewise a version that has no such objective, if that is not known yet of this activation."""

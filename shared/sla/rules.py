@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.sla.calendars import Calendar, Zone, civil_days_later
+from shared.sla.calendars import carries_on as table_carries_on
 from shared.sla.conditions import compile_condition, compile_path, equality
 from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER, BadInstant, instant_or, parse_instant
@@ -331,7 +332,6 @@ class Edition(NamedTuple, Generic[R_co]):
     rules: R_co
     agreement: Agreement
     activated: int | None = None  # the arrival of its activation
-    carries_on: bool = False  # it has the words of an earlier edition, and holidays of later years: what is open goes on under it
 
     @property
     def version(self) -> int:
@@ -355,7 +355,7 @@ class Absence(NamedTuple):
 
 
 class Move(NamedTuple, Generic[R_co]):
-    """From `instant` on, open clocks go on under this edition: those of lower versions (`apply_to: open`), or of its own earlier one."""
+    """`apply_to: open`: from `instant` on, open clocks of lower versions go on under this edition."""
 
     instant: int
     edition: Edition[R_co]
@@ -378,15 +378,15 @@ class Editions(Generic[R]):
     def __iter__(self) -> Iterator[Edition[R]]:
         return iter(self._editions)
 
-    def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None, *, carries_on: bool = False) -> None:
+    def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
         """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
         kept = [e for e in self._editions if e.version != agreement.version or e.ordinal < ordinal]
-        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated, carries_on)
+        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
         self._editions = sorted([*kept, added], key=lambda edition: edition.version)
         self.types |= rules.types
         self.reads_case = any(e.rules.reads_case for e in self._editions)
         self._first_known = min(e.ordinal for e in self._editions)
-        opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open" or e.carries_on]
+        opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
         self._put(added, [e for e in self._versions if isinstance(e, Absence) or e in kept])
 
@@ -450,6 +450,14 @@ class Editions(Generic[R]):
 
 def _rules_for(version: Edition[R] | Absence, vendor: str, service: str) -> R | None:
     return version.rules if isinstance(version, Edition) and version.concerns(vendor, service) else None
+
+
+def carries_on(later: Bundle, earlier: Bundle) -> bool:
+    """Whether the same words are activated again with the same calendars, but that the holidays of later years are known."""
+    if later.agreement != earlier.agreement or later.calendars.keys() != earlier.calendars.keys():
+        return False
+    others = [name for name, table in later.calendars.items() if table != earlier.calendars[name]]
+    return bool(others) and all(table_carries_on(later.calendars[name], earlier.calendars[name]) for name in others)
 
 
 def calendars_of(bundle: Bundle) -> dict[str, Calendar]:
