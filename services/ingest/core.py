@@ -9,20 +9,19 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from shared.sla.evidence import ATTRIBUTE_BYTES_MAX, wrong_with_text
 from shared.sla.instants import SECOND
 from shared.wire import events
 from shared.wire.events import NotAnEvent
 from shared.wire.topics import ROLE_ATTRIBUTE
 
 MAX_DEPTH: Final = 32  # levels of objects and arrays in an event
-MAX_ATTRIBUTE_BYTES: Final = 1_024
 _ATTRIBUTE_NAME = re.compile(r"[a-z0-9]+\Z", re.ASCII)
 _USUAL: Final = frozenset(("specversion", "datacontenttype", "sequence", "replaces", *events.REQUIRED))  # their names are good
 _NEVER: Final = {
     ROLE_ATTRIBUTE: f"{ROLE_ATTRIBUTE} is stamped by slawatch",
     "data_base64": "binary data is not taken: send a JSON object in data",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _JSON_TYPE = re.compile(r"[a-z0-9.+-]+/([a-z0-9.-]+\+)?json\s*(;.*)?\Z", re.IGNORECASE | re.ASCII)
 
 
@@ -177,7 +176,7 @@ def admit(event: Any, poster: Poster, rules: Rules, now: int) -> Admitted:
     try:
         return _admit(event, poster, rules, now)
     except Refused as wrong:
-        wrong.event_id = _printable(event_id[:MAX_ATTRIBUTE_BYTES]) if isinstance(event_id, str) else None
+        wrong.event_id = _printable(event_id[:ATTRIBUTE_BYTES_MAX]) if isinstance(event_id, str) else None
         wrong.vendor = vendor if isinstance(vendor, str) else None
         raise
     except UnicodeEncodeError:
@@ -215,7 +214,7 @@ def _check_attributes(event: dict[str, Any]) -> None:
             continue
         wrong = _wrong_with(name, value)
         if wrong:
-            pointer = "/" + _printable(name[:MAX_ATTRIBUTE_BYTES]).replace("~", "~0").replace("/", "~1")
+            pointer = "/" + _printable(name[:ATTRIBUTE_BYTES_MAX]).replace("~", "~0").replace("/", "~1")
             raise Refused(NOT_AN_EVENT, wrong, pointer)
     declared = event.get("datacontenttype")
     if declared is not None and "data" in event and not (isinstance(declared, str) and is_json_type(declared)):
@@ -229,11 +228,7 @@ def _wrong_with(name: str, value: Any) -> str:
     if name not in _USUAL and not _ATTRIBUTE_NAME.match(name):
         return "names of attributes are lower-case letters and digits"
     if isinstance(value, str):
-        if not value.isprintable() and _CONTROL.search(value):
-            return f"{name} holds a control character"
-        if len(value) * 4 > MAX_ATTRIBUTE_BYTES and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
-            return f"{name} is longer than {MAX_ATTRIBUTE_BYTES} bytes"
-        return ""
+        return wrong_with_text(name, value)
     return "" if isinstance(value, bool | int) else f"{name} must be a string, an integer or a boolean"
 
 

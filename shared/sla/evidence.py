@@ -1,12 +1,15 @@
 """A piece of evidence: one event of a case, as the engine reads it."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from shared.sla.instants import format_instant
 from shared.sla.terms import Role
 
+ATTRIBUTE_BYTES_MAX: Final = 1_024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _read = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_DATA: dict[str, Any] = {}  # never written to
 _NOTHING = msgspec.Raw(b"")
@@ -23,6 +26,15 @@ _NAMES = {
     "arrival": " arrival",
     "known": " known",
 }
+
+
+def wrong_with_text(name: str, text: str) -> str:
+    """What is wrong with the text of an attribute, by whatever door it comes; empty: nothing."""
+    if not text.isprintable() and _CONTROL.search(text):
+        return f"{name} holds a control character"
+    if len(text) * 4 > ATTRIBUTE_BYTES_MAX and len(text.encode()) > ATTRIBUTE_BYTES_MAX:
+        return f"{name} is longer than {ATTRIBUTE_BYTES_MAX} bytes"
+    return ""
 
 
 class Evidence(msgspec.Struct, gc=False, eq=False, forbid_unknown_fields=True, rename=_NAMES):
