@@ -12,7 +12,7 @@ import msgspec
 from shared.cli.console import err
 from shared.language import LanguageError, Loaded, bundles
 from shared.language.mapping import RowMapping
-from shared.language.rows import CloudEvent, Reject, numbered_events_of, text_of
+from shared.language.rows import CloudEvent, Reject, Twice, numbered_events_of, text_of
 from shared.sla.engine import Case, ClockMode, Engine
 from shared.sla.evidence import Evidence
 from shared.sla.statements import Said
@@ -55,16 +55,25 @@ class Source(NamedTuple):
 
 @contextmanager
 def open_history(path: Path, mapping: RowMapping | None) -> Iterator[Source]:
-    """Open NDJSON, or CSV with its mapping; `.gz` too. Raises Unusable."""
+    """Open NDJSON, or CSV with its mapping; `.gz` too. Raises Unusable. At the end, local times that come twice are told on stderr."""
     try:
         file = path.open("rb")
     except OSError as wrong:
         raise Unusable(f"{path}: {wrong.strerror}") from wrong
+    twice = Twice()
     with file:
-        yield _source(path, file, mapping)
+        yield _source(path, file, mapping, twice)
+    if twice.count:
+        err.print(_told(twice), style="yellow", markup=False)
 
 
-def _source(path: Path, file: IO[bytes], mapping: RowMapping | None) -> Source:
+def _told(twice: Twice) -> str:
+    shown, more = twice.lines[:REJECTS_SHOWN], twice.lines[REJECTS_SHOWN:]
+    where = f"line{'s' * (len(shown) > 1)} {', '.join(map(str, shown))}{' …' * bool(more)}"
+    return f"{twice.count} local time{'s come' if twice.count > 1 else ' comes'} twice, as clocks go back: the first was taken ({where})"
+
+
+def _source(path: Path, file: IO[bytes], mapping: RowMapping | None, twice: Twice) -> Source:
     stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.name.endswith(".gz") else file
     is_csv = path.name.removesuffix(".gz").endswith(".csv")
     if is_csv and mapping is None:
@@ -72,7 +81,7 @@ def _source(path: Path, file: IO[bytes], mapping: RowMapping | None) -> Source:
     size = path.stat().st_size
     if mapping is None:
         return Source(_readable(raw_lines(stream), path), False, size, file)
-    return Source(_readable(_mapped(stream, mapping, str(path)), path), True, size, file)
+    return Source(_readable(_mapped(stream, mapping, str(path), twice), path), True, size, file)
 
 
 def _readable(lines: Iterator[Item], path: Path) -> Iterator[Item]:
@@ -85,9 +94,9 @@ def _readable(lines: Iterator[Item], path: Path) -> Iterator[Item]:
         raise Unusable(f"{path} cannot be read: {wrong}") from wrong
 
 
-def _mapped(stream: IO[bytes], mapping: RowMapping, name: str) -> Iterator[Line | BadLine]:
+def _mapped(stream: IO[bytes], mapping: RowMapping, name: str, twice: Twice) -> Iterator[Line | BadLine]:
     with text_of(stream, mapping) as text:
-        for number, found in numbered_events_of(text, mapping, name):
+        for number, found in numbered_events_of(text, mapping, name, twice):
             yield _line(number, found)
 
 
@@ -123,15 +132,19 @@ class Sink(Protocol):
 
 
 class Rejects:
-    """Lines that could not be used: how many, and the first of them."""
+    """Lines that could not be used: how many, and the first of what was wrong with them."""
 
     def __init__(self) -> None:
         self.count = 0
         self._first: list[BadLine] = []
+        self._known = bytearray()  # a bit for each line of the file: a row gives several events, and each may be wrong
 
     def add(self, line: BadLine) -> None:
-        """One more."""
-        self.count += 1
+        """What is wrong with a line, or with one event of it."""
+        place, bit = line.number // 8, 1 << line.number % 8
+        self._known.extend(bytes(max(place + 1 - len(self._known), 0)))
+        self.count += not self._known[place] & bit
+        self._known[place] |= bit
         if len(self._first) < REJECTS_SHOWN:
             self._first.append(line)
 
@@ -141,7 +154,7 @@ class Rejects:
             err.print(f"line {line.number}: {line.why}", style="yellow", markup=False)
         if self.count:
             end = f"{of} (`slawatch replay --out DIR` writes all to rejects.ndjson)"
-            err.print(f"{self.count} lines could not be used{end}", style="yellow", markup=False)
+            err.print(f"{self.count} line{'s' * (self.count != 1)} could not be used{end}", style="yellow", markup=False)
 
 
 class Replay:

@@ -5,25 +5,25 @@ A value of an event is a template (`"INC-{number}"`, where `{number}` stands for
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from shared.language import values
 from shared.language.calendars import header
+from shared.language.cells import EPOCHS, Kind, converted
+from shared.language.nodes import Node, Table
 from shared.language.problems import Report, Wrong
 from shared.language.readers import ByShape, Fields, Key, Leaf, Many, OneOf, Pairs, Record, Whole
 from shared.language.zones import zone_name
-from shared.sla.conditions import Condition, ConditionError, compile_condition
+from shared.sla.conditions import Condition, ConditionError, compile_condition, fields_read
 
 ROW_VARIABLES: Final = ("file", "row")  # what conditions over a row see: file.name, file.line, and the row's cells as texts
 DEFAULT_EMPTY: Final = ("",)
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _DIRECTIVES: Final = frozenset("YymdHMSfzbBpIjaA%")
 _DAY_PARTS: Final = ((set("Yy"), set("mbB"), set("d")), (set("Yy"), set("j")))  # one of each group tells the day
-
-ValueKind = Literal["text", "number", "boolean", "instant"]
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -40,11 +40,16 @@ class RowValue(msgspec.Struct, frozen=True):
     """Where a value comes from and what it is turned into. `dates`: formats for instants; `words`: cell -> value, others are skipped."""
 
     template: Template
-    kind: ValueKind = "text"
+    kind: Kind = "text"
     dates: tuple[str, ...] = ()
-    zone: str | None = None
+    zone: str = "UTC"
     words: Mapping[str, str] | None = None
     default: str | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the same text for every row."""
+        return self.kind == "text" and not self.template.columns
 
 
 class RowEvent(msgspec.Struct, frozen=True):
@@ -58,8 +63,6 @@ class RowEvent(msgspec.Struct, frozen=True):
 class RowMapping(msgspec.Struct, frozen=True):
     name: str
     events: tuple[RowEvent, ...]
-    zone: str = "UTC"
-    dates: tuple[str, ...] = ()
     empty: tuple[str, ...] = DEFAULT_EMPTY
     delimiter: str = ","
     encoding: str = "utf-8-sig"
@@ -67,9 +70,10 @@ class RowMapping(msgspec.Struct, frozen=True):
 
     @property
     def columns(self) -> frozenset[str]:
-        """Every column that a value needs."""
+        """Every column that a value or a condition names."""
         every = (value for event in self.events for value in (*event.attributes.values(), *event.data.values()))
-        return frozenset(column for value in every for column in value.template.columns)
+        named = [fields_read(event.when, ROW_VARIABLES) for event in self.events if event.when]
+        return frozenset(column for value in every for column in value.template.columns).union(*(one | two for one, two in named))
 
 
 def template(text: str) -> Template:
@@ -89,12 +93,14 @@ def template(text: str) -> Template:
 
 
 def date_format(text: str) -> str:
-    """A strptime format, or `rfc3339`."""
-    if text == "rfc3339":
+    """A strptime format, `rfc3339`, or a count from 1970 on: `epoch_s`, `epoch_ms`."""
+    if text == "rfc3339" or text in EPOCHS:
         return text
     written = re.findall(r"%(.)", text)
     if not written:
-        raise Wrong(f"{text!r} is not a date format", 'write strptime directives, such as "%Y-%m-%d %H:%M:%S", or rfc3339')
+        raise Wrong(
+            f"{text!r} is not a date format", 'write strptime directives, such as "%Y-%m-%d %H:%M:%S", or rfc3339, epoch_s, epoch_ms'
+        )
     unknown = [directive for directive in written if directive not in _DIRECTIVES]
     if unknown:
         raise Wrong(f"%{unknown[0]} is not a date directive", "known are %Y %y %m %d %H %M %S %f %z and the names of months")
@@ -137,7 +143,7 @@ def _encoding(text: str) -> str:
 
 # --- keys
 
-_DATES = Many(Leaf(date_format, {"examples": ["%Y-%m-%dT%H:%M:%S", "rfc3339"]}), single=True)
+_DATES = Many(Leaf(date_format, {"examples": ["%Y-%m-%dT%H:%M:%S", "rfc3339", "epoch_s", "epoch_ms"]}), single=True)
 _ZONE = Leaf(zone_name, {"examples": ["America/New_York"]})
 _TEMPLATE = Leaf(template, {"examples": ["{number}", "INC-{number}", "a constant"]})
 
@@ -192,7 +198,11 @@ _EVENT = Record(
         Key("type", _VALUE, "the event's type", required=True),
         Key("time", _VALUE, "when it happened", required=True),
         Key("subject", _VALUE, "the case", required=True),
-        Key("when", Leaf(row_condition, {"examples": ['row.status == "Closed"', "has(row.closed_at)"]}), "rows that give this event"),
+        Key(
+            "when",
+            Leaf(row_condition, {"examples": ['row.status == "Closed"', "has(row.closed_at)"]}),
+            "rows that give this event; cells are texts, and a row of which it cannot tell is rejected",
+        ),
         Key("id", _VALUE, "its identity (default: a hash of the event, so that the same row twice is the same event)"),
         Key("source", _VALUE, "the system it comes from (default: the mapping's)"),
         Key("vendor", _VALUE, "the vendor (default: the mapping's)"),
@@ -210,6 +220,57 @@ def _check(fields: Fields, report: Report) -> None:
         for key in ("vendor", "service"):
             if not event.has_key(key) and not fields.has_key(key):
                 report.at(event.node, f"the event has no {key!r}", f"add {key}: to it, or to the mapping")
+    for place, attribute, value in _written(fields):
+        if attribute == "type":
+            _check_type(place, value, report)
+        if isinstance(value, Fields):
+            _check_kind(attribute, value, report)
+            _check_constants(_row_value(value, fields, "instant" if attribute == "time" else None), value, fields, report)
+
+
+def _written(fields: Fields) -> Iterator[tuple[Node, str, Template | Fields]]:
+    """Each value of a mapping: where it stands, the attribute that it is for (empty: a field of the data), and itself."""
+    for holder in (fields, *fields.get("events", ())):
+        yield from ((holder.place(key), key, holder[key]) for key in ("type", "time", "subject", *_OPTIONAL) if key in holder)
+        yield from ((holder.place("data"), "", value) for _, value in holder.get("data", ()))
+
+
+def _check_type(place: Node, value: Template | Fields, report: Report) -> None:
+    """No row may give a type that is slawatch's own."""
+    constants = [(place, value.parts[0])] if isinstance(value, Template) else list(_constants(value))
+    for node, text in constants:
+        try:
+            values.event_type(text or "any")
+        except Wrong as wrong:
+            report.at(node, wrong.message, wrong.hint)
+
+
+def _check_kind(attribute: str, value: Fields, report: Report) -> None:
+    kind = value.get("as")
+    if attribute == "time" and kind not in (None, "instant"):
+        report.at(value.place("as"), "the time is an instant", "leave out 'as'; for a count from 1970 on, write dates: epoch_s or epoch_ms")
+    elif attribute and kind in ("number", "boolean"):
+        report.at(value.place("as"), f"the {attribute} is a text, not a {kind}", "leave out 'as'")
+
+
+def _check_constants(value: RowValue, fields: Fields, mapping: Fields, report: Report) -> None:
+    """What stands for a cell is converted as the cell would be."""
+    if value.kind == "instant" and any(holder.has_key("dates") and "dates" not in holder for holder in (fields, mapping)):
+        return  # the dates have a problem of their own
+    for node, text in _constants(fields):
+        try:
+            converted(text, value.kind, value.dates, value.zone)
+        except ValueError as wrong:
+            report.at(node, str(wrong), f"what stands for a cell becomes a{'n' * (value.kind == 'instant')} {value.kind} as the cell does")
+
+
+def _constants(fields: Fields) -> Iterator[tuple[Node, str]]:
+    """What a value is where its cell is of certain words, or is empty; with where it stands."""
+    if "default" in fields:
+        yield fields.place("default"), fields["default"]
+    words = fields.place("values")
+    for cell, text in fields.get("values", ()):
+        yield (words.get(cell) if isinstance(words, Table) else None) or words, text
 
 
 MAPPING = Record(
@@ -217,7 +278,7 @@ MAPPING = Record(
     (
         *header("Mapping"),
         Key("timezone", _ZONE, "zone of wall times without offset (default UTC)"),
-        Key("dates", _DATES, "formats of dates, tried in order (default rfc3339)"),
+        Key("dates", _DATES, "formats of dates, tried in order (default rfc3339); epoch_s and epoch_ms count from 1970 on"),
         Key("empty", Many(_Anything(), single=True), 'cells that count as no value (default [""])'),
         Key("delimiter", Leaf(_one_character), 'between columns (default ",")'),
         Key("encoding", Leaf(_encoding), "of the file (default UTF-8)"),
@@ -232,35 +293,34 @@ MAPPING = Record(
 )
 
 
+def _row_value(written: Template | Fields, mapping: Fields, kind: Kind | None = None) -> RowValue:
+    """A value of a mapping, which has the dates and the zone where it has none of its own. `kind`: what it is in any case."""
+    zone, dates = mapping.get("timezone", "UTC"), tuple(mapping.get("dates", ("rfc3339",)))
+    if isinstance(written, Template):
+        return RowValue(written, kind or "text", dates, zone)
+    return RowValue(
+        Template(("", written["column"], "")),
+        kind or written.get("as", "text"),
+        tuple(written.get("dates", dates)),
+        written.get("timezone", zone),
+        dict(written["values"]) if "values" in written else None,
+        written.get("default"),
+    )
+
+
 def compile_mapping(fields: Fields) -> RowMapping:
     """The mapping of a document that was read without a problem."""
-    zone, dates = fields.get("timezone", "UTC"), tuple(fields.get("dates", ("rfc3339",)))
-
-    def value(written: Template | Fields, kind: ValueKind | None = None) -> RowValue:
-        if isinstance(written, Template):
-            return RowValue(written, kind or "text", dates, zone)
-        return RowValue(
-            Template(("", written["column"], "")),
-            kind or written.get("as", "text"),
-            tuple(written.get("dates", dates)),
-            written.get("timezone", zone),
-            dict(written["values"]) if "values" in written else None,
-            written.get("default"),
-        )
-
-    defaults = {key: value(fields[key]) for key in ("vendor", "service") if key in fields}
-    defaults["source"] = value(fields["source"]) if "source" in fields else RowValue(Template((f"/import/{fields['name']}",)))
+    defaults = {key: _row_value(fields[key], fields) for key in ("vendor", "service") if key in fields}
+    defaults["source"] = _row_value(fields["source"], fields) if "source" in fields else RowValue(Template((f"/import/{fields['name']}",)))
 
     def event(written: Fields) -> RowEvent:
-        own = {key: value(written[key]) for key in ("type", "subject", *_OPTIONAL) if key in written}
-        attributes = {**defaults, **own, "time": value(written["time"], "instant")}
-        return RowEvent(attributes, {name: value(one) for name, one in written.get("data", ())}, written.get("when"))
+        own = {key: _row_value(written[key], fields) for key in ("type", "subject", *_OPTIONAL) if key in written}
+        attributes = {**defaults, **own, "time": _row_value(written["time"], fields, "instant")}
+        return RowEvent(attributes, {name: _row_value(one, fields) for name, one in written.get("data", ())}, written.get("when"))
 
     return RowMapping(
         fields["name"],
         tuple(map(event, fields["events"])),
-        zone,
-        dates,
         tuple(fields.get("empty", DEFAULT_EMPTY)),
         fields.get("delimiter", ","),
         fields.get("encoding", "utf-8-sig"),

@@ -28,6 +28,7 @@ Condition = Callable[[Values, Values], bool | None]
 Path = Callable[[Values, Values], Any]
 
 VARIABLES: Final = ("event", "data")
+TEXTS: Final = "row"  # the variable whose fields are all texts, the cells of a table: what compares one with a number is refused
 TEXT_LENGTH_MAX: Final = 2_000
 NODES_MAX: Final = 500
 LOOP_DEPTH_MAX: Final = 2  # CEL's own budget of 10,000 iterations an evaluation bounds what runs
@@ -35,6 +36,7 @@ PATTERN_LENGTH_MAX: Final = 200
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 _EXACT_INT_MAX: Final = 1 << 53  # up to here an int and its double are the same number, so Python and CEL compare alike
 
+_ALL_FIELDS: Final = "__all"
 _CEL_PLACE = re.compile(r"<input>:(-?\d+):(-?\d+): (.*)")
 _STEP = re.compile(r"""\.([A-Za-z_][A-Za-z0-9_]*)|\[(?:"([^"\\]+)"|'([^'\\]+)')\]""")
 
@@ -61,6 +63,22 @@ def compile_condition(text: str, variables: tuple[str, str] = VARIABLES) -> Cond
     _refuse_null(tree)
     slow, fast = _by_cel(text, tree, variables), _closure(tree, variables)
     return slow if fast is None else _with_fallback(fast, slow)
+
+
+def fields_read(text: str, variables: tuple[str, str] = VARIABLES) -> tuple[frozenset[str], frozenset[str]]:
+    """Fields of the second variable, as far as a text names them: those whose values it reads, and those it only looks for."""
+    read, asked = set[str](), set[str]()
+    for node in cel_tree.walk(_tree(text, variables)):
+        match node:
+            case Select(operand=Name(name=name), field=field, test=test) if name == variables[1]:
+                (asked if test else read).add(field)
+            case Call(function="_[_]", args=(Name(name=name), Const(kind="string", value=str(field)))) if name == variables[1]:
+                read.add(field)
+            case Call(function="@in", args=(Const(kind="string", value=str(field)), Name(name=name))) if name == variables[1]:
+                asked.add(field)
+            case _:
+                pass
+    return frozenset(read), frozenset(asked)
 
 
 def evaluate_by_cel(text: str, variables: tuple[str, str] = VARIABLES) -> Condition:
@@ -151,7 +169,8 @@ _TEXT_ATTRIBUTES: Final = frozenset(
 
 @cache
 def _environment(variables: tuple[str, ...]) -> cel.Env:
-    return cel.NewEnv(variables={name: cel.Type.Map(cel.Type.STRING, cel.Type.DYN) for name in variables})
+    kinds = {name: cel.Type.STRING if name in (TEXTS, TEXTS + _ALL_FIELDS) else cel.Type.DYN for name in variables}
+    return cel.NewEnv(variables={name: cel.Type.Map(cel.Type.STRING, kind) for name, kind in kinds.items()})
 
 
 def _tree(text: str, variables: tuple[str, str]) -> Tree:
@@ -204,6 +223,8 @@ def _as_condition_error(report: str, text: str, variables: tuple[str, str]) -> C
         hint = "write straight quotes"
     elif "no matching overload" in message:
         hint = "both sides must be of one kind: a text is compared with a text in quotes, a number with a number"
+        if TEXTS in variables:
+            hint = f'a cell is a text: write int({TEXTS}.n) > 5, double({TEXTS}.n) > 5.0, or {TEXTS}.n == "5"'
     elif "'='" in message or "token recognition" in message or re.search(r"'(and|or|not|AND|OR|NOT|is|IN|If)'", message):
         hint = "equality is ==, and is &&, or is ||, texts stand in quotes"
     elif "extraneous input" in message or "mismatched input" in message:
@@ -240,9 +261,6 @@ def _by_cel(text: str, tree: Tree, variables: tuple[str, str]) -> Condition:
         return bool(result.value()) if result.type() == cel.Type.BOOL else None
 
     return ask
-
-
-_ALL_FIELDS: Final = "__all"
 
 
 def _with_all_fields(variables: tuple[str, str]) -> tuple[str, ...]:

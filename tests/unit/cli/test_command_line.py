@@ -96,7 +96,7 @@ def test_explain_and_diff_tell_too_which_lines_they_could_not_use(tmp_path: Path
     draft = tmp_path / "draft.yaml"
     draft.write_text(terms.read_text("utf-8"), "utf-8")
     compared = slawatch("diff", terms, draft, "-e", events)
-    assert [f"1 lines could not be used under {file}" in compared.stderr for file in (terms, draft)] == [True, True]
+    assert [f"1 line could not be used under {file}" in compared.stderr for file in (terms, draft)] == [True, True]
 
 
 MAPPING = """\
@@ -137,6 +137,24 @@ def test_rejected_rows_carry_the_line_of_the_file(tmp_path: Path) -> None:
     rejects = [json.loads(line) for line in (out / "rejects.ndjson").read_text("utf-8").splitlines()]
     assert [reject["line"] for reject in rejects] == [4, 6]
     assert json.loads(rejects[0]["text"]) == {"no": "2", "opened": "two\ndays"}
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        (["00:30"], None),
+        (["02:30"], "1 local time comes twice, as clocks go back: the first was taken (line 2)"),
+        (["02:30", "02:31"], "2 local times come twice, as clocks go back: the first was taken (lines 2, 3)"),
+        (["02:30"] * 7, "7 local times come twice, as clocks go back: the first was taken (lines 2, 3, 4, 5, 6 …)"),
+    ],
+)
+def test_local_times_that_come_twice_are_told(tmp_path: Path, times: list[str], told: str | None) -> None:
+    (tmp_path / "m.yaml").write_text(MAPPING.replace("vendor:", "timezone: Europe/Berlin\nvendor:"), "utf-8")
+    rows = ["no,opened", *(f"{number},2026-10-25T{time}:00" for number, time in enumerate(times))]
+    (tmp_path / "t.csv").write_text("\n".join(rows), "utf-8")
+    shown = slawatch("replay", "-a", HELPDESK / "agreement.yaml", "-e", tmp_path / "t.csv", "--mapping", tmp_path / "m.yaml")
+    assert shown.exit_code == 0, shown.output
+    assert told in shown.stderr if told else "twice" not in shown.stderr
 
 
 def test_a_history_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -101,3 +101,15 @@ def test_only_the_first_rejects_are_shown_and_all_are_counted(capsys: pytest.Cap
     shown = capsys.readouterr().err
     assert [f"line {number}:" in shown for number in (1, 5, 6)] == [True, True, False]
     assert "9 lines could not be used under draft.yaml" in shown
+
+
+def test_lines_are_counted_whatever_is_wrong_with_each(capsys: pytest.CaptureFixture[str]) -> None:
+    rejects = Rejects()
+    for number in (70_000, 2, 70_000, 2):
+        rejects.add(BadLine(number, "no value", ""))
+    rejects.show()
+    assert "2 lines could not be used (" in capsys.readouterr().err
+    one = Rejects()
+    one.add(BadLine(3, "no value", ""))
+    one.show()
+    assert "\n1 line could not be used (" in capsys.readouterr().err
