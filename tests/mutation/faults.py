@@ -23,7 +23,12 @@ FAULTS: Final = (
     ),
     Fault("a duplicate is evidence again", "engine", "known = posted.get(event.id)\n", "known = None\n"),
     Fault("deadlines have no grace", "books", "cycle.breach_instant(), cycle.rules.grace", "cycle.breach_instant(), 0"),
-    Fault("late evidence has no grace of its own", "books", "else max(breach_at, now.arrival)", "else breach_at"),
+    Fault(
+        "late evidence has no grace of its own",
+        "books",
+        "return max(instant, self.log_time - grace if self.arrival is None else self.arrival)",
+        "return instant",
+    ),
     Fault("a verdict can be corrected for ever", "books", "now.log_time > stated.decided_at + terms.horizon", "now.log_time < 0"),
     Fault("back-dated evidence erases breaches unseen", "books", "now.arrival - since > terms.max_lateness", "now.arrival < 0"),
     Fault("revisions stand still", "books", "else stated.revision + 1", "else stated.revision"),
