@@ -1,5 +1,6 @@
 """Worlds from seeds: the real pipeline through crashes, zombies, rebalances, outages and disorder says what one quiet fold says."""
 
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ def quiet() -> Iterator[None]:
 def judged(seed: int, make: type[World] = World) -> Judge:
     """The world of this seed, found right."""
     judge = Judge(run_world(seed, make=make))
+    gc.unfreeze()  # the evaluator freezes what it holds, and a thousand worlds are not to stay
     problems = judge.problems()
     again = f"again, with what happened: .venv/bin/python -m tests.simulation --seed {seed}"
     assert not problems, "\n".join([f"seed {seed}: {len(problems)} problems", *problems[:5], again])
