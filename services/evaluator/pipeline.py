@@ -169,6 +169,12 @@ class Pipeline:
             del self._restoring[number]
             self._keeper.forget(number)
 
+    def abandon(self) -> None:
+        """Give up what runs beside the loop, as it stands."""
+        for task in self._restoring.values():
+            task.cancel()
+        self._outbox.abandon()
+
     async def stop(self) -> None:
         """Leave in good order: a last checkpoint, if all that was folded is said."""
         for task in self._restoring.values():
@@ -180,7 +186,7 @@ class Pipeline:
             self._keeper.take(self._states(), output)
         except (LogUnavailable, TimeoutError, OSError) as wrong:
             self._log.warning("no checkpoint at the end", detail=repr(wrong))
-        self._outbox.abandon()
+        self.abandon()
         await self._keeper.close()
 
     async def _turn(self, reader: HoldingReader) -> None:

@@ -227,6 +227,7 @@ class Machine:
         if self._running is not None and not self._running.done():
             self._running.cancel()
             self.line.end()
+            self.pipeline.abandon()
             self._chore(self._expel(self._reader, self._random.uniform(0, SESSION_S)))
 
     def freeze(self, seconds: float) -> None:
