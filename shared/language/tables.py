@@ -68,7 +68,8 @@ def rows_of(lines: Iterable[str], delimiter: str, skip: int = 0) -> Iterator[Row
     for _ in range(skip):
         next(source, None)
     reader = csv.reader(source, delimiter=delimiter)
-    astray = re.compile(rf'(?:[^"]|"")*+"[^"{re.escape(delimiter)}\r\n]')  # a line that begins inside quotes: text follows their end
+    ends = rf"[ \t]*(?:{re.escape(delimiter)}|[\r\n]|\Z)"
+    astray = re.compile(rf'(?:[^"]|"")*+"(?!"|{ends})')  # a line that begins inside quotes: text follows their end
     while True:
         source.begin()
         first, failed = source.count + 1, False

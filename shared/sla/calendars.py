@@ -328,7 +328,7 @@ def civil_days_later(zone: Zone, start: int, count: int) -> int:
     return zone.to_instant(zone.to_local(start) + count * DAY)
 
 
-def carries_on(later: CalendarTable, earlier: CalendarTable) -> bool:
+def extends(later: CalendarTable, earlier: CalendarTable) -> bool:
     """Whether a table says what an earlier one said, as far as that one was sure of its holidays, and is sure of later years."""
     known, until = earlier.valid_through, later.valid_through
     if known is None or until is None or until <= known:

@@ -122,7 +122,9 @@ def meaning(text: str) -> Tree | bool | str:
     if not any(isinstance(node, Name) for node in nodes):
         answer = compile_condition(text)({}, {})
         return text if answer is None else answer
-    return text if any(isinstance(node, Other) and not node.loop for node in nodes) else tree  # such a tree does not tell all
+    others = [node for node in nodes if isinstance(node, Other)]
+    tells_all = all(node.loop for node in others) and len(others) < 2  # not what is of other kinds, nor which loop a variable is of
+    return tree if tells_all else text
 
 
 def refuse_hopeless(text: str) -> None:

@@ -241,6 +241,11 @@ class Enacted(NamedTuple):
     since: int | None
     restate: bool
 
+    @property
+    def rules_from(self) -> int:
+        """Known to what is folded from this activation on."""
+        return 0 if self.restate else self.ordinal
+
 
 class Vendor:
     """One vendor: its log time, what it has posted, its desks."""
@@ -781,7 +786,11 @@ class Engine:
         if activation_id in self._activations:
             return said
         self._let_go_of_all()
-        earlier = next((e for e in reversed(self.enacted) if carries_on(bundle, e.bundle)), None)
+        name, version = bundle.agreement.name, bundle.agreement.version
+        same = (e for e in reversed(self.enacted) if (e.bundle.agreement.name, e.bundle.agreement.version) == (name, version))
+        earlier = next(same, None)
+        if earlier is not None and not carries_on(bundle, earlier.bundle):
+            earlier = None
         rules_the_past, moves = restate or earlier is not None, bundle.agreement.apply_to == "open"
         if self.swift is not None and (rules_the_past or moves):
             for desk in self.desks():
@@ -799,11 +808,9 @@ class Engine:
         if self.swift is not None:
             self.swift.stale.update(self._lanes())  # timers may come here that the swift path has to let pass first
         agreement = bundle.agreement
-        if restate:
+        if rules_the_past:
             return said + self._restate(agreement)
         said += self._begin(agreement) + self._hear_of_clocks(agreement)
-        if rules_the_past:
-            return said + self._renew_clocks(agreement)
         return said + (self._move(agreement) if moves else [])
 
     def enact(self, activations: Iterable[Enacted]) -> None:
@@ -811,30 +818,26 @@ class Engine:
         for enacted in activations:
             if enacted.id in self._activations:
                 continue
+            agreement, calendars = enacted.bundle.agreement, calendars_of(enacted.bundle)
+            earlier = [known for known in self.enacted if known.bundle.agreement.name == agreement.name]
             self._activations.add(enacted.id)
             self.enacted.append(enacted)
-            agreement, calendars = enacted.bundle.agreement, calendars_of(enacted.bundle)
             for objective in agreement.objectives:
                 promise = promise_of(self.promises, agreement, objective)
-                promise.add(enacted.id, 0 if enacted.restate else enacted.ordinal, agreement, objective, calendars, enacted.since)
+                for known in earlier:  # those that did not speak of it come first
+                    promise.add_absence(known.id, known.rules_from, known.bundle.agreement, known.since)
+                promise.add(enacted.id, enacted.rules_from, agreement, objective, calendars, enacted.since)
                 if promise.over is not None:
                     watchers = self._watchers.setdefault((agreement.name, promise.over), [])
                     watchers += [] if promise in watchers else [promise]
-            self._leave_out(agreement.name)
+            for promise in self.promises.values() if earlier else ():
+                if promise.agreement == agreement.name:
+                    promise.add_absence(enacted.id, enacted.rules_from, agreement, enacted.since)
         self._known = len(self._activations)
         if self.swift is not None:
             self.swift.tell_known(self._known)
         for desk in self.desks():
             self._concern(desk)
-
-    def _leave_out(self, name: str) -> None:
-        """Tell the promises of an agreement of the versions that do not speak of them."""
-        versions = [enacted for enacted in self.enacted if enacted.bundle.agreement.name == name]
-        for promise in self.promises.values() if len(versions) > 1 else ():
-            if promise.agreement == name:
-                for version in versions:
-                    ordinal = 0 if version.restate else version.ordinal
-                    promise.add_absence(version.id, ordinal, version.bundle.agreement, version.since)
 
     def _books(self, agreement: Agreement) -> Iterator[tuple[Case, int, Promise]]:
         """Where the promises of an agreement stand in each case: (case, place, promise)."""
@@ -899,29 +902,14 @@ class Engine:
         for desk in self.desks():
             now = self._now(desk.lane)
             for _, case in sorted(desk.cases.items()):
-                said += self._renew_case(case, agreement, now)
+                for place, promise in enumerate(desk.promises):
+                    if promise.agreement == agreement.name and case.events:
+                        book = self._book(case, place)
+                        said += book.renew(case.events, now, desk.lane.timers.arm) + self._pass_on(book, desk.lane, now)
+                        self._touch(case)
                 for promise in desk.over_cases:
                     if promise.agreement == agreement.name and not self._party_book(desk, promise).has_let_go:
                         said += self._tell_again(case, promise, now)
-        return said
-
-    def _renew_clocks(self, agreement: Agreement) -> list[Statement]:
-        """Fold all cases under an agreement again."""
-        return [
-            statement
-            for desk in self.desks()
-            for _, case in sorted(desk.cases.items())
-            for statement in self._renew_case(case, agreement, self._now(desk.lane))
-        ]
-
-    def _renew_case(self, case: Case, agreement: Agreement, now: Moment) -> list[Statement]:
-        said: list[Statement] = []
-        desk = case.desk
-        for place, promise in enumerate(desk.promises):
-            if promise.agreement == agreement.name and case.events:
-                book = self._book(case, place)
-                said += book.renew(case.events, now, desk.lane.timers.arm) + self._pass_on(book, desk.lane, now)
-                self._touch(case)
         return said
 
     def _tell_again(self, case: Case, promise: Promise, now: Moment) -> list[Statement]:

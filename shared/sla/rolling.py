@@ -123,15 +123,34 @@ class RollingBook(LevelBook):
         self._waits.discard(start)
         if self._looked is not None and start <= self._looked:
             return []
-        self._looked, now = start, now.not_before(self._standing.decided_at)
+        last, self._looked, now = self._looked, start, now.not_before(self._standing.decided_at)
         window = self._window(start)
         if window is None:
-            return []
+            return self._end(last, now)
         measured = self._measure(window)
         said = self._turn(window, measured, (), now)
         self.marks.forget_until(2 * window.start - window.end)  # late evidence may look at the window before
         self._go_on(window, measured, now, schedule)
         return said
+
+    def _end(self, last: int | None, now: Moment) -> list[Statement]:
+        """No version rules any more: a breach that lasts ends with the last window, which ended at `last`."""
+        window = None if last is None else self._window(last)
+        if window is None or self._standing.state != "breached":
+            return []
+        measured = self._measure(window)
+        self._turns.append(_Turn(window, measured, "no_data"))
+        return self._say(window, measured, "no_data", self.meter.evidence(window.start, window.end), now, disproved=False)
+
+    def restate(self, now: Moment, schedule: Schedule) -> list[Statement]:
+        self._forget()
+        window, measured = self._breach, self._turns[-1].measured if self._turns else None
+        if window is None or measured is None or self.timetable.at(window.end - 1) is not None:
+            return []
+        kinds = list(self._standing.bring_to(None, None, now))  # no version rules there now
+        self._turns.clear()
+        told = {"state": "retracted", "cause": "level"}
+        return [level_statement(self.place, kind, window.end, window, measured, self._standing, now, **told) for kind in kinds]
 
     def _go_on(self, window: Window, measured: Measured, now: Moment, schedule: Schedule) -> None:
         """Wait for the next edge while anything is in the window, or is down, be it out of hours."""

@@ -6,8 +6,7 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from shared.sla.calendars import Calendar, Zone, civil_days_later
-from shared.sla.calendars import carries_on as table_carries_on
+from shared.sla.calendars import Calendar, Zone, civil_days_later, extends
 from shared.sla.conditions import compile_condition, compile_path, equality
 from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER, BadInstant, instant_or, parse_instant
@@ -368,6 +367,7 @@ class Editions(Generic[R]):
         self._editions: list[Edition[R]] = []
         self._versions: list[Edition[R] | Absence] = []  # with those that do not speak of it; the highest comes first
         self._rulings: list[tuple[int, int, Edition[R] | Absence]] = []  # (from, to) of windows that a version rules, likewise
+        self.replaced: list[R] = []  # what began under them may hold them yet, and a checkpoint finds them here
         self.types = frozenset[str]()  # of the events that any version speaks of
         self.reads_case = False  # whether any version does
         self._first_known = FOREVER  # the lowest ordinal of any
@@ -381,6 +381,7 @@ class Editions(Generic[R]):
     def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
         """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
         kept = [e for e in self._editions if e.version != agreement.version or e.ordinal < ordinal]
+        self.replaced += [e.rules for e in self._editions if e not in kept]
         added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
         self._editions = sorted([*kept, added], key=lambda edition: edition.version)
         self.types |= rules.types
@@ -457,7 +458,7 @@ def carries_on(later: Bundle, earlier: Bundle) -> bool:
     if later.agreement != earlier.agreement or later.calendars.keys() != earlier.calendars.keys():
         return False
     others = [name for name, table in later.calendars.items() if table != earlier.calendars[name]]
-    return bool(others) and all(table_carries_on(later.calendars[name], earlier.calendars[name]) for name in others)
+    return bool(others) and all(extends(later.calendars[name], earlier.calendars[name]) for name in others)
 
 
 def calendars_of(bundle: Bundle) -> dict[str, Calendar]:

@@ -63,15 +63,18 @@ class Judge:
         out = await asyncio.to_thread(replay, rig.directory, "--agreements", rig.agreements, "--events", export)
         log, said = read_ndjson(export), {line["id"]: line for line in read_ndjson(out / "verdicts.ndjson")}
         found.lost += [f"event {name} was acknowledged and is not in the log" for name in acknowledged - {line.get("id") for line in log}]
-        await self._output(said, found)
+        stops = {line["id"]: parse_instant(line["time"]) for line in log if line.get("type") == "done" and _usable(line)}
+        await self._output(said, stops, found)
         await self._quarantine(log, read_ndjson(out / "rejects.ndjson"), found)
         told = await self._told()
         _compare_ledger(_timelines(said), told, found)
         found.false += _against_oracle(log, read_ndjson(out / "cases.ndjson"), told)
         return found, _blind(log)
 
-    async def _output(self, said: dict[str, Line], found: Findings) -> None:
-        """The topic holds what the replay says, id by id; a repeated id has one content."""
+    async def _output(self, said: dict[str, Line], stops: dict[str, int], found: Findings) -> None:
+        """The topic holds what the replay says, id by id; a repeated id has one content. Nothing is called before due and grace, unless
+        one of the stops (the time of each) proved it late, though it was reopened since.
+        """
         first: dict[str, bytes] = {}
         for record in await self._rig.records(self._rig.settings.topic_breaches):
             line = json.loads(record.value)
@@ -83,9 +86,10 @@ class Judge:
                 continue
             first[name] = record.value
             if line["type"] == "slawatch.breach.opened" and line["data"]["stopped"] is None and line["data"]["cause"] == "deadline":
-                decided = parse_instant(line["data"]["decided_at"])
+                decided, due = parse_instant(line["data"]["decided_at"]), parse_instant(line["data"]["due"])
                 found.delays_ms.append((decided, record.timestamp - decided))
-                if decided < parse_instant(line["data"]["due"]) + GRACE_MS:
+                proven = any(stops.get(name, 0) > due for name in line["data"]["evidence"])
+                if decided < due + GRACE_MS and not proven:
                     found.false.append(f"verdict {name} was called before its time: {line}")
             if name not in said:
                 found.false.append(f"verdict {name} is not what a replay says: {line}")

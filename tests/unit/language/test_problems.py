@@ -602,6 +602,12 @@ def test_a_calendar_with_a_problem_is_still_known_to_those_who_name_it() -> None
     assert len(found(SOUND + "calendar: office\n---\n" + CALENDAR.replace("09:00-18:00", "0900-1800"))) == 1
 
 
+def test_loops_that_differ_in_which_variable_they_ask_are_two_conditions() -> None:
+    one, other = (f"data.xs.exists(x, data.ys.exists(y, {asked} == 1))" for asked in "xy")
+    text = SOUND.replace("[{within: 4h}]", f"[{{when: '{one}', within: 4h}}, {{when: '{other}', within: 8h}}]")
+    assert load_text("terms.yaml", text).problems == ()
+
+
 def test_what_is_sound_is_loaded_beside_what_is_not() -> None:
     loaded = load_text("a.yaml", SOUND + "---\n" + SOUND.replace("name: acme", "name: other").replace("4h", "4"))
     assert [agreement.name for agreement in loaded.agreements] == ["acme"]

@@ -13,6 +13,7 @@ def read(text: str, delimiter: str = ",", skip: int = 0) -> list[Row]:
 
 
 def test_cells_may_hold_delimiters_quotes_and_line_breaks() -> None:
+    assert read('1,"two\nlines" ,x\n') == [Row(2, ["1", "two\nlines ", "x"], 1)]
     assert read('a,"b, c"\r\n\n"d\n""e""\n",f\n5" disk,"x" y') == [
         Row(1, ["a", "b, c"], 1),
         Row(5, ['d\n"e"\n', "f"], 3),

@@ -1,11 +1,14 @@
 """Versions: which one rules a clock, and what an activation does to what is there (semantics.md, "Clocks", "Version")."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from shared.sla import keeping
 from shared.sla.engine import ClockMode, Engine
 from shared.sla.terms import Bundle
 from shared.wire.events import to_evidence
+from tests.unit.sla.level_timeline import objective, promise, types
 from tests.unit.sla.timeline import OFFICE, Timeline, agreement, bundles_of, instant, shown
 
 ONE = agreement(version="1")
@@ -152,6 +155,17 @@ def test_a_version_activated_before_that_leaves_it_out_is_heeded_too() -> None:
     assert [line["objective"] for line in history.lines()] == ["other"]
 
 
+def test_a_version_activated_again_may_add_an_objective() -> None:
+    both = ONE + "\n" + ONE.split("objectives:\n")[1].replace("name: clock", "name: other")
+    for standing in ([], [ONE]):
+        history = Timeline(*standing)
+        if not standing:
+            history.activate("10:00", ONE)
+        history.activate("10:10", both)
+        history.at("10:20", "opened")
+        assert [line["objective"] for line in history.lines()] == ["clock", "other"]
+
+
 def test_an_objective_of_another_kind_is_another_promise() -> None:
     beat = """
 apiVersion: slawatch/v1
@@ -167,6 +181,15 @@ objectives: [{name: clock, kind: heartbeat, on: reported, every: 1h}]
     history.at("Tue 10:00", "opened", subject="after", id="2")
     assert {line["case"] for line in history.lines() if line["version"] == 1} == {"before"}
     assert {line["started"][:3] for line in history.lines() if line["version"] == 2} == {"Tue"}
+
+
+@pytest.mark.parametrize(("restate", "said"), [(False, ["breach.closed", "level.no_data"]), (True, ["breach.retracted"])])
+def test_a_rolling_breach_ends_where_no_version_rules_it_any_more(restate: bool, said: list[str]) -> None:
+    history = Timeline(promise(objective(window="rolling 1d")))
+    history.at("10:00", "checked", {"ok": False})
+    history.at("11:00", "noise")
+    other = promise(objective({"name": "other", "kind": "violation", "on": "nothing", "unless": "data.a == 1"}), version="2")
+    assert types([*history.activate("12:00", other, restate=restate), *history.until("Fri 12:00")]) == said
 
 
 def test_slots_and_windows_begun_under_a_version_are_finished_under_it() -> None:
@@ -353,9 +376,9 @@ holidays: CN
 LONG = agreement(CHINA, calendar="cn", targets="[{when: data.far == true, within: 30bd}, {within: 1h}]")
 
 
-def known_until(year: int) -> Bundle:
-    """LONG as it was compiled when no later year was published."""
-    [bundle] = bundles_of(LONG)
+def known_until(year: int, text: str = LONG) -> Bundle:
+    """A document as it was compiled when no later year was published."""
+    [bundle] = bundles_of(text)
     table = bundle.calendars["cn"]
     known = {
         "valid_through": f"{year}-12-31",
@@ -382,6 +405,43 @@ def test_a_provisional_due_is_revised_when_the_next_table_is_loaded(with_plain: 
     assert engine.activate(known_until(2026), "next", instant("2025-12-29T02:30:00Z")) == []
     assert due() == ("2026-02-10T10:00", False)  # 2 January is off, 4 January and 14 February are worked
     assert [line.view.state for line in engine.case_lines()] == ["running", "running"]
+
+
+KINDS = {
+    "slots": '{name: beat, kind: heartbeat, on: reported, due: {rrule: "FREQ=MONTHLY;BYMONTHDAY=2", at: "10:00"}, on_closed: next}',
+    "downtime": "{name: up, kind: availability, down: down, up: up, target: '>= 99%', window: tumbling 60d, on_empty: met}",
+    "rolling": "{name: r, kind: ratio, of: {events: {on: noise, good: data.ok}}, target: '>= 9%', window: rolling 7d, on_empty: met}",
+    "clock": "{name: clock, kind: deadline, start: noise, stop: done, targets: [{within: 30bd}]}",
+}
+
+
+@pytest.mark.parametrize("restate", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_next_table_is_as_if_it_had_been_there_and_a_checkpoint_can_be_taken(kind: str, restate: bool) -> None:
+    text = f"apiVersion: slawatch/v1\nkind: Agreement\nname: terms\nvendor: vendor\ncalendar: cn\nobjectives: [{KINDS[kind]}]"
+    events = [("noise", "2025-12-29T02:00:00Z"), ("down", "2026-01-02T01:00:00Z"), ("up", "2026-01-02T10:00:00Z")]
+
+    def after(*tables: int) -> Engine:
+        engine = Engine("log")
+        engine.activate(known_until(tables[0], f"{CHINA}---\n{text}"), "standing")
+        for number, (what, at) in enumerate(events):
+            if number == 1 and tables[1:]:
+                again = known_until(tables[1], f"{CHINA}---\n{text}")
+                engine.activate(again, "next", instant("2025-12-29T03:00:00Z"), restate=restate)
+            event = {"specversion": "1.0", "source": "/s", "id": at, "type": what, "vendor": "vendor", "service": "desk", "time": at}
+            engine.take(to_evidence(event | {"subject": "s", "data": {"ok": False}}), instant(at))
+        return engine
+
+    def lines(engine: Engine) -> list[object]:
+        engine.tick(instant("2026-03-10T03:00:00Z"))
+        return [msgspec.to_builtins(line) for line in (*engine.case_lines(), *engine.level_lines())]
+
+    revised, again = after(2025, 2026), Engine("log")
+    again.activate(known_until(2025, f"{CHINA}---\n{text}"), "standing")
+    restoring = keeping.Restoring(again)
+    for block in keeping.blocks(revised):
+        assert list(restoring.read(block)) is not None
+    assert lines(revised) == lines(again) == lines(after(2026))
 
 
 def test_the_same_words_with_other_hours_leave_open_clocks_alone() -> None:
