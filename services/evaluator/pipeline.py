@@ -171,14 +171,16 @@ class Pipeline:
 
     def abandon(self) -> None:
         """Give up what runs beside the loop, as it stands."""
+        self._stop_restoring()
+        self._outbox.abandon()
+
+    def _stop_restoring(self) -> None:
         for task in self._restoring.values():
             task.cancel()
-        self._outbox.abandon()
 
     async def stop(self) -> None:
         """Leave in good order: a last checkpoint, if all that was folded is said."""
-        for task in self._restoring.values():
-            task.cancel()
+        self._stop_restoring()
         try:
             async with asyncio.timeout(DRAIN_S):
                 await self._outbox.drained()
@@ -186,7 +188,7 @@ class Pipeline:
             self._keeper.take(self._states(), output)
         except (LogUnavailable, TimeoutError, OSError) as wrong:
             self._log.warning("no checkpoint at the end", detail=repr(wrong))
-        self.abandon()
+        self._outbox.abandon()
         await self._keeper.close()
 
     async def _turn(self, reader: HoldingReader) -> None:

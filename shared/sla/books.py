@@ -19,6 +19,7 @@ from shared.sla.rules import DeadlineRules, Editions
 from shared.sla.statements import Statement
 
 BREACHED: Final = ("breached", "breached_closed")
+HELD: Final = "held "  # before the `what` of a timer that waits for the door: its book is told, and goes on with what need not wait
 
 
 class Moment(NamedTuple):
@@ -33,11 +34,12 @@ class Moment(NamedTuple):
         """The `decided_at` of what is stated now."""
         return self.log_time
 
-    def armed_from(self, instant: int, grace: int) -> int:
-        """The instant of a timer that is armed now for an instant, so that it is not decided before what arms it."""
-        if self.event_mode:
-            return instant
-        return max(instant, self.log_time - grace if self.arrival is None else self.arrival)
+    def timer(self, about: int, grace: int, key: tuple[str, ...], what: str) -> "Timer":
+        """One that is armed now and speaks of an instant; it is not decided before what arms it."""
+        instant = about
+        if not self.event_mode:
+            instant = max(about, self.log_time - grace if self.arrival is None else self.arrival)
+        return Timer(instant + grace, instant, key, what, about)
 
     def not_before(self, decided_at: int) -> "Moment":
         """Nothing is decided before what it corrects: in event mode late evidence arms timers that are of an earlier log time."""
@@ -345,9 +347,9 @@ class ClockBook:
             if stated.state in BREACHED and (breach_at == stated.armed or breach_at + grace < now.log_time):
                 stated.armed, stated.called, stated.call_at = breach_at, True, None
             else:
-                instant = now.armed_from(breach_at, grace)
-                stated.armed, stated.called, stated.call_at = breach_at, False, instant + grace
-                schedule(Timer(instant + grace, instant, self.key + cycle.instance, "due", breach_at), self)
+                timer = now.timer(breach_at, grace, self.key + cycle.instance, "due")
+                stated.armed, stated.called, stated.call_at = breach_at, False, timer.call_at
+                schedule(timer, self)
         self._arm_warnings(cycle, stated, now, schedule)
 
     def _arm_move(self, cycle: Cycle, stated: Stated, schedule: Schedule) -> None:
@@ -365,9 +367,9 @@ class ClockBook:
             if before is not None and before[0] == mark:
                 marks[label] = before
                 continue
-            instant = now.armed_from(mark, cycle.rules.grace)
-            marks[label] = (mark, instant)
-            schedule(Timer(instant + grace, instant, self.key + cycle.instance, label, mark), self)
+            timer = now.timer(mark, grace, self.key + cycle.instance, label)
+            marks[label] = (mark, timer.instant)
+            schedule(timer, self)
         stated.marks = marks
 
     def _difference(self, cycle: Cycle, stated: Stated, now: Moment) -> Iterator[Statement]:

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from shared.sla import plain
-from shared.sla.books import Book, CaseLine, ClockBook, Moment, Outcome, OverBook, Timer, place_of
+from shared.sla.books import HELD, Book, CaseLine, ClockBook, Moment, Outcome, OverBook, Timer, place_of
 from shared.sla.evidence import Evidence
 from shared.sla.heartbeats import HeartbeatBook
 from shared.sla.instants import FOREVER
@@ -24,7 +24,7 @@ from shared.sla.rules import DeadlineRules, calendars_of, carries_on
 from shared.sla.statements import Said, Statement, joined
 from shared.sla.swift import FormsOf, PackedCase, Stretch, Swift, is_built
 from shared.sla.terms import ROLES, Agreement, Bundle
-from shared.sla.timers import HELD, SPARSE, Fired, Timers
+from shared.sla.timers import SPARSE, Fired, Timers
 
 ClockMode = Literal["log", "event"]
 Quarantine = Literal["future", "conflict"]
@@ -786,11 +786,7 @@ class Engine:
         if activation_id in self._activations:
             return said
         self._let_go_of_all()
-        name, version = bundle.agreement.name, bundle.agreement.version
-        same = (e for e in reversed(self.enacted) if (e.bundle.agreement.name, e.bundle.agreement.version) == (name, version))
-        earlier = next(same, None)
-        if earlier is not None and not carries_on(bundle, earlier.bundle):
-            earlier = None
+        earlier = self._carried_on_by(bundle)
         rules_the_past, moves = restate or earlier is not None, bundle.agreement.apply_to == "open"
         if self.swift is not None and (rules_the_past or moves):
             for desk in self.desks():
@@ -812,6 +808,13 @@ class Engine:
             return said + self._restate(agreement)
         said += self._begin(agreement) + self._hear_of_clocks(agreement)
         return said + (self._move(agreement) if moves else [])
+
+    def _carried_on_by(self, bundle: Bundle) -> Enacted | None:
+        """The last activation of the same version, if this is that one again with holidays of later years."""
+        words = bundle.agreement
+        same = (e for e in reversed(self.enacted) if (e.bundle.agreement.name, e.bundle.agreement.version) == (words.name, words.version))
+        last = next(same, None)
+        return last if last is not None and carries_on(bundle, last.bundle) else None
 
     def enact(self, activations: Iterable[Enacted]) -> None:
         """Put versions in the books, and no more: those known are passed over."""

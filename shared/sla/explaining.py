@@ -63,15 +63,22 @@ def _apart(book: ClockBook, events: list[Evidence], late: Iterable[str]) -> dict
     }
 
 
-def _no_clock(book: ClockBook, seen: Witness, statements: list[Statement] | None, apart: dict[str, Any]) -> dict[str, Any]:
-    rules = book.fold.editions.newest()
-    told: dict[str, Any] = {
+def _place(book: ClockBook, version: int) -> dict[str, Any]:
+    """Which promise it is about, and of which case."""
+    return {
         "agreement": book.agreement,
-        "version": rules.version,
+        "version": version,
         "objective": book.objective,
         "vendor": book.vendor,
         "service": book.service,
         "case": book.case,
+    }
+
+
+def _no_clock(book: ClockBook, seen: Witness, statements: list[Statement] | None, apart: dict[str, Any]) -> dict[str, Any]:
+    rules = book.fold.editions.newest()
+    told: dict[str, Any] = {
+        **_place(book, rules.version),
         "cycle": None,
         "timezone": rules.calendar.zone_name,
         "state": "no_clock",
@@ -94,12 +101,7 @@ def _cycle(
     end = max(log_time, cycle.mark) if cycle.stopped is None else cycle.stopped
     lack = seen.lacks.get(cycle.number) if cycle.choice is None else None
     told: dict[str, Any] = {
-        "agreement": book.agreement,
-        "version": cycle.rules.version,
-        "objective": book.objective,
-        "vendor": book.vendor,
-        "service": book.service,
-        "case": book.case,
+        **_place(book, cycle.rules.version),
         "cycle": cycle.number,
         "target": _target(cycle, lack),
         "calendar": cycle.calendar.name,

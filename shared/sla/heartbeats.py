@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from shared.sla.books import CaseLine, Moment, Outcome, Schedule, Timer
+from shared.sla.books import HELD, CaseLine, Moment, Outcome, Schedule, Timer
 from shared.sla.breaches import BreachState, Place, Standing
 from shared.sla.calendars import Calendar
 from shared.sla.clocks import View
@@ -175,8 +175,7 @@ class HeartbeatBook:
         return self._recount(span.start + 1)
 
     def _wait(self, what: str, due: int, instant: int, rules: HeartbeatRules, now: Moment, schedule: Schedule) -> None:
-        armed = now.armed_from(instant, rules.grace)
-        schedule(Timer(armed + rules.grace, armed, (*self.place, str(due)), what, instant), self)
+        schedule(now.timer(instant, rules.grace, (*self.place, str(due)), what), self)
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
@@ -388,7 +387,7 @@ class HeartbeatBook:
         slot = self._slots.get(int(timer.key[4]))
         if slot is None:
             return []
-        if timer.what in ("due", "held due"):
+        if timer.what in ("due", HELD + "due"):
             touched = self._go_on(now, schedule) if slot.due == self._dues[-1] else set[int]()
             if timer.what == "due":
                 slot.called = True

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.sla.books import Moment, Outcome, Schedule, Timer
+from shared.sla.books import HELD, Moment, Outcome, Schedule, Timer
 from shared.sla.breaches import Place, Standing
 from shared.sla.burning import BurnWatch, Count
 from shared.sla.evidence import Evidence
@@ -303,9 +303,9 @@ class LevelBook(ABC):
 
     def _wait(self, what: str, start: int, instant: int, rules: LevelRules, now: Moment, schedule: Schedule) -> int:
         """Arm a timer; `start` tells which window or edge it is of. The instant that it speaks of."""
-        armed = now.armed_from(instant, rules.grace)
-        schedule(Timer(armed + rules.grace, armed, (*self.place, str(start)), what, instant), self)
-        return armed
+        timer = now.timer(instant, rules.grace, (*self.place, str(start)), what)
+        schedule(timer, self)
+        return timer.instant
 
     def fire(self, timer: Timer, now: Moment, schedule: Schedule) -> list[Statement]:
         """A timer has fired; one that no longer holds does nothing."""
@@ -532,7 +532,7 @@ class WindowBook(LevelBook):
         entry = self._entries.get(start)
         if entry is None:
             return []
-        if timer.what in ("close", "held close") and entry.state is None:
+        if timer.what in ("close", HELD + "close") and entry.state is None:
             said = self._state(entry, (), now, schedule) if timer.what == "close" else []
             self._follow(entry.window.end, now, schedule)
             return said

@@ -8,7 +8,7 @@ Late evidence changes the current window only. All instants are milliseconds.
 
 from collections.abc import Iterator
 
-from shared.sla.books import Moment, Schedule, Timer
+from shared.sla.books import HELD, Moment, Schedule, Timer
 from shared.sla.breaches import Place, Standing
 from shared.sla.evidence import Evidence
 from shared.sla.instants import FOREVER
@@ -116,7 +116,7 @@ class RollingBook(LevelBook):
     def _fire(self, timer: Timer, start: int, now: Moment, schedule: Schedule) -> list[Statement]:
         if start not in self._waits:
             return []
-        if timer.what == "held edge" and (window := self._window(start)) is not None:
+        if timer.what == HELD + "edge" and (window := self._window(start)) is not None:
             self._go_on(window, self._measure(window), now, schedule)
         if timer.what != "edge":
             return []

@@ -364,8 +364,8 @@ class Editions(Generic[R]):
     """The versions of one objective, in order of activation."""
 
     def __init__(self) -> None:
-        self._editions: list[Edition[R]] = []
-        self._versions: list[Edition[R] | Absence] = []  # with those that do not speak of it; the highest comes first
+        self._versions: list[Edition[R] | Absence] = []  # the highest comes first; of one version, what was added last
+        self._editions: list[Edition[R]] = []  # those of them that speak of the objective, in order of versions
         self._rulings: list[tuple[int, int, Edition[R] | Absence]] = []  # (from, to) of windows that a version rules, likewise
         self.replaced: list[R] = []  # what began under them may hold them yet, and a checkpoint finds them here
         self.types = frozenset[str]()  # of the events that any version speaks of
@@ -380,24 +380,23 @@ class Editions(Generic[R]):
 
     def add(self, ordinal: int, agreement: Agreement, rules: R, activated: int | None = None) -> None:
         """Put a version in the books, known to what is folded from activation `ordinal` on, which arrived at `activated`."""
-        kept = [e for e in self._editions if e.version != agreement.version or e.ordinal < ordinal]
-        self.replaced += [e.rules for e in self._editions if e not in kept]
-        added = Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated)
-        self._editions = sorted([*kept, added], key=lambda edition: edition.version)
+        replaced = [e for e in self._editions if e.version == agreement.version and e.ordinal >= ordinal]
+        self.replaced += [e.rules for e in replaced]
+        self._versions = [e for e in self._versions if e not in replaced]
+        self._put(Edition(ordinal, agreement.effective_from, agreement.effective_to, rules, agreement, activated))
         self.types |= rules.types
         self.reads_case = any(e.rules.reads_case for e in self._editions)
         self._first_known = min(e.ordinal for e in self._editions)
         opening = [(self.begins(e), e) for e in self._editions if e.agreement.apply_to == "open"]
         self.moves = sorted([Move(begin, e) for begin, e in opening if begin is not None], key=lambda move: move.instant)
-        self._put(added, [e for e in self._versions if isinstance(e, Absence) or e in kept])
 
     def add_absence(self, ordinal: int, agreement: Agreement, activated: int | None = None) -> None:
         """Likewise a version that does not speak of the objective."""
-        self._put(Absence(ordinal, agreement.effective_from, agreement.effective_to, agreement.version, activated), self._versions)
+        self._put(Absence(ordinal, agreement.effective_from, agreement.effective_to, agreement.version, activated))
 
-    def _put(self, added: Edition[R] | Absence, others: Sequence[Edition[R] | Absence]) -> None:
-        """Of one version, what was added last goes before what was added earlier."""
-        self._versions = sorted([added, *others], key=lambda e: -e.version)
+    def _put(self, added: Edition[R] | Absence) -> None:
+        self._versions = sorted([added, *self._versions], key=lambda e: -e.version)
+        self._editions = [e for e in reversed(self._versions) if isinstance(e, Edition)]
         self._rulings = [(instant_or(self.begins(e), -FOREVER), instant_or(e.effective_to, FOREVER), e) for e in self._versions]
         self.size += 1
 

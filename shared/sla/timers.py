@@ -11,12 +11,11 @@ from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple, Protocol
 
 from shared.sla.blindness import Blind, Door
-from shared.sla.books import Book, Timer
+from shared.sla.books import HELD, Book, Timer
 from shared.sla.instants import FOREVER
 
 DENSE: Final = 16  # a bucket holds 2^16 ms: for the log time of a partition
 SPARSE: Final = 20  # for that of one vendor among many
-HELD: Final = "held "  # before the `what` of a timer that waits for the door: its book is told, and goes on with what need not wait
 
 
 class Reminded(Protocol):

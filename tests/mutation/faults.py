@@ -26,8 +26,8 @@ FAULTS: Final = (
     Fault(
         "late evidence has no grace of its own",
         "books",
-        "return max(instant, self.log_time - grace if self.arrival is None else self.arrival)",
-        "return instant",
+        "instant = max(about, self.log_time - grace if self.arrival is None else self.arrival)",
+        "instant = about",
     ),
     Fault("a verdict can be corrected for ever", "books", "now.log_time > stated.decided_at + terms.horizon", "now.log_time < 0"),
     Fault("back-dated evidence erases breaches unseen", "books", "now.arrival - since > terms.max_lateness", "now.arrival < 0"),
