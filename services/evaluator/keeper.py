@@ -23,9 +23,11 @@ from shared.sla.terms import Bundle
 from shared.sla.version import RULES
 from shared.wire.controls import ClockMode
 
-EVERY_RECORDS: Final = 400_000  # folded since the last one: a few seconds of folding
-EVERY_S: Final = 10.0  # if anything was folded
-REST: Final = 4  # times as long as the last one took, before the next: they never take more than a fifth of a core
+FOLDING_S: Final = 1.0  # spent on folding since the last one: so long it would take to do it again
+EVERY_S: Final = 10.0  # though less was folded, and after one that failed
+EVERY_MOST_S: Final = 240.0
+QUIET: Final = 100  # times the CPU that the last one took, if less was folded: what hardly changes is not written over and over
+REST: Final = 2  # times the CPU that the last one took: they never take more than half a core
 LAST_S: Final = 3.0  # how long the one at the end may take
 LOADS_MAX: Final = 2  # partitions loaded at once: one is read from the database while one is unpacked, and the first is live soon
 
@@ -57,7 +59,8 @@ class Keeper:
         self._kept: dict[int, _Kept] = {}
         self._saving: asyncio.Task[None] | None = None
         self._began = self._saved_at = time.monotonic()
-        self._took = 0.0
+        self._cost = 0.0  # of writing the last one, in s of CPU
+        self._folding = 0.0  # s, since the last one was begun
         self._loading = asyncio.Semaphore(LOADS_MAX)
         self.lost: set[int] = set()
         self.trouble = ""
@@ -113,30 +116,43 @@ class Keeper:
         """Whether it is time for the next one."""
         if self._saving is not None and not self._saving.done():
             return False
-        age = self._time.monotonic() - self._began
-        folded = self._folded(states)
-        return folded > 0 and age >= REST * self._took and (folded >= EVERY_RECORDS or age >= EVERY_S)
+        return self._time.monotonic() - self._began >= self._wait() and self._has_more(states)
+
+    def _wait(self) -> float:
+        """Seconds from the beginning of the last one to the next."""
+        if self._folding >= FOLDING_S and not self.trouble:
+            return REST * self._cost
+        return max(EVERY_S, min(EVERY_MOST_S, QUIET * self._cost))
+
+    def spent(self, seconds: float) -> None:
+        """On folding."""
+        self._folding += seconds
 
     def take(self, states: Mapping[int, Partition], output: Output) -> None:
-        """Freeze the states, which are at rest with all they said emitted, and save them in the background. Raises OSError."""
+        """Freeze the states, which are at rest with all they said emitted, and save them in the background."""
         changed = {
             number: state for number, state in states.items() if number in self._kept and state.next_offset > self._kept[number].offset
         }
         if not changed:
             return
-        self._began = self._time.monotonic()
+        self._began, self._folding = self._time.monotonic(), 0.0
         metas = {number: self._meta(state, output) for number, state in changed.items()}
         failpoint("before-checkpoint")
-        snapshot = self._snapshots.take({number: state.blocks for number, state in changed.items()})
+        try:
+            snapshot = self._snapshots.take({number: state.blocks for number, state in changed.items()})
+        except OSError as wrong:
+            self._metrics.checkpoint_failures.labels("fork").inc()
+            self.trouble = f"checkpoints wait: no snapshot can be taken: {wrong}"
+            self._log.error("no snapshot can be taken", detail=str(wrong))
+            return
 
         async def save() -> None:
             try:
                 for number, meta in metas.items():
                     await self._save(number, meta, snapshot.blocks(number))
             finally:
-                await snapshot.close()
-            self._took = self._time.monotonic() - self._began
-            self._metrics.checkpoint_seconds.observe(self._took)
+                self._cost = await snapshot.close()
+            self._metrics.checkpoint_seconds.observe(self._time.monotonic() - self._began)
 
         self._saving = asyncio.ensure_future(save())
         self._saving.add_done_callback(self._ended)
@@ -186,11 +202,11 @@ class Keeper:
 
     def age(self, states: Mapping[int, Partition]) -> float:
         """Seconds since one was saved, or since the start; 0 where nothing was folded since."""
-        return self._time.monotonic() - self._saved_at if self._folded(states) else 0
+        return self._time.monotonic() - self._saved_at if self._has_more(states) else 0
 
-    def _folded(self, states: Mapping[int, Partition]) -> int:
-        """How many records were folded since the last one."""
-        return sum(state.next_offset - self._kept[number].offset for number, state in states.items() if number in self._kept)
+    def _has_more(self, states: Mapping[int, Partition]) -> bool:
+        """Whether anything was folded since the last one."""
+        return any(state.next_offset > self._kept[number].offset for number, state in states.items() if number in self._kept)
 
     async def close(self) -> None:
         """Wait, not long, until what is being saved is saved."""

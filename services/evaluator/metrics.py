@@ -81,11 +81,11 @@ class Metrics:
         )
         self.checkpoint_failures = Counter(
             "slawatch_checkpoint_failures_total",
-            "Checkpoints not written: away (PostgreSQL), stale (another evaluator took over)",
+            "Checkpoints not written: away (PostgreSQL), stale (another evaluator took over), fork (no process to write it)",
             ["reason"],
             registry=registry,
         )
-        for reason in ("away", "stale"):
+        for reason in ("away", "stale", "fork"):
             self.checkpoint_failures.labels(reason)
 
     def _declare_levels(self, registry: CollectorRegistry) -> None:

@@ -186,7 +186,7 @@ class Pipeline:
                 await self._outbox.drained()
                 output = await self._output()
             self._keeper.take(self._states(), output)
-        except (LogUnavailable, TimeoutError, OSError) as wrong:
+        except (LogUnavailable, TimeoutError) as wrong:
             self._log.warning("no checkpoint at the end", detail=repr(wrong))
         self._outbox.abandon()
         await self._keeper.close()
@@ -319,7 +319,9 @@ class Pipeline:
         before, folded = state.engine.counts["duplicates"], state.next_offset
         started = self._time.monotonic()
         for output in state.fold(batch):
-            self._metrics.fold_seconds.observe(self._time.monotonic() - started)
+            took = self._time.monotonic() - started
+            self._metrics.fold_seconds.observe(took)
+            self._keeper.spent(took)
             self._collect(owned, output)
             await self._outbox.room()
             await self._time.sleep(0)  # health, heartbeats and rebalances get their turn

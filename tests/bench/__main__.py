@@ -47,7 +47,7 @@ def benches(cases: int | None, rounds: int, is_long: bool) -> dict[str, Callable
         "fold": lambda: folding.report(out, sized(50_000, 500_000), rounds),
         "calendars": lambda: calendars.report(out),
         "memory": lambda: folding.report_memory(out, [1_000_000, 10_000_000] if is_long else [300_000]),
-        "growth": lambda: folding.report_growth(out, [10_000, 100_000, *([1_000_000] if is_long else [])], [1, 10, 100, 1_000]),
+        "growth": lambda: folding.report_growth(out, [10_000, 100_000, *([1_000_000, 10_000_000] if is_long else [])], [1, 10, 100, 1_000]),
         "leaving": lambda: leaving.report(out, 200_000 if is_long else 20_000),
         "replay": lambda: replaying.report(out, 1_000_000 if is_long else 200_000),
         "latency": lambda: latency.report(out, [1_000_000] if is_long else [100_000]),

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,9 @@ def test_bytes_from_elsewhere_run_nothing() -> None:
 def test_another_clock_mode_is_refused() -> None:
     with pytest.raises(keeping.Unreadable, match="SLAWATCH_CLOCK=event"):
         list(keeping.Restoring(Engine("log")).read(next(keeping.blocks(Engine("event")))))
+
+
+@pytest.mark.parametrize("damage", [lambda block: b"none", lambda block: block[:-5], lambda block: block[:40] + b"\0" * 8 + block[48:]])
+def test_a_damaged_block_is_told(damage: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(keeping.Unreadable, match="cannot be unpacked"):
+        list(keeping.Restoring(Engine("log")).read(damage(next(keeping.blocks(Engine("log"))))))

@@ -47,8 +47,9 @@ class _Written:
         for block in self._states[partition]:
             yield block
 
-    async def close(self) -> None:
+    async def close(self) -> float:
         self._states.clear()
+        return 0
 
 
 class MemorySnapshots:
