@@ -86,6 +86,7 @@ class Partition:
             self.engine.activate(bundle, activation_id)
         self.next_offset = 0
         self.arrival = 0  # of the last record folded, as it is believed
+        self.work = 0.0  # so far, in records folded at length: what folding them again would take
         self.broker_time = BrokerTime()
 
     def blocks(self) -> Iterator[bytes]:
@@ -123,6 +124,7 @@ class Partition:
             at += count
             output.say(said)
             output.weight += 1 + count // SWIFT
+            self.work += count / SWIFT
             if count:
                 self.next_offset, self.arrival = batch.offsets[at - 1] + 1, batch.timestamps[at - 1]
                 if self.clock == "log":
@@ -152,6 +154,7 @@ class Partition:
             output.say(self._control(content, arrival))  # type: ignore[arg-type]  # all others are
         self.next_offset, self.arrival = record.offset + 1, arrival
         output.weight += 1
+        self.work += 1
         if output.is_full:
             yield output
             return Output()

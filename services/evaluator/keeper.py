@@ -23,7 +23,7 @@ from shared.sla.terms import Bundle
 from shared.sla.version import RULES
 from shared.wire.controls import ClockMode
 
-FOLDING_S: Final = 1.0  # spent on folding since the last one: so long it would take to do it again
+EVERY_WORK: Final = 25_000  # records folded at length since the last one, or sixteen times as many swiftly: about a second of a backlog
 EVERY_S: Final = 10.0  # though less was folded, and after one that failed
 EVERY_MOST_S: Final = 240.0
 QUIET: Final = 100  # times the CPU that the last one took, if less was folded: what hardly changes is not written over and over
@@ -41,10 +41,10 @@ def fingerprint_of(clock: ClockMode, max_skew: int, bundles: Sequence[tuple[str,
 
 
 class _Kept:
-    """What is known of a partition's checkpoints. `offset`: of the newest."""
+    """What is known of a partition's checkpoints. `offset`: of the newest; `work`: what its state had folded then."""
 
     def __init__(self, epoch: int, offset: int) -> None:
-        self.epoch, self.offset = epoch, offset
+        self.epoch, self.offset, self.work = epoch, offset, 0.0
 
 
 class Keeper:
@@ -60,7 +60,6 @@ class Keeper:
         self._saving: asyncio.Task[None] | None = None
         self._began = self._saved_at = time.monotonic()
         self._cost = 0.0  # of writing the last one, in s of CPU
-        self._folding = 0.0  # s, since the last one was begun
         self._loading = asyncio.Semaphore(LOADS_MAX)
         self.lost: set[int] = set()
         self.trouble = ""
@@ -116,17 +115,14 @@ class Keeper:
         """Whether it is time for the next one."""
         if self._saving is not None and not self._saving.done():
             return False
-        return self._time.monotonic() - self._began >= self._wait() and self._has_more(states)
+        return self._time.monotonic() - self._began >= self._wait(states) and self._has_more(states)
 
-    def _wait(self) -> float:
+    def _wait(self, states: Mapping[int, Partition]) -> float:
         """Seconds from the beginning of the last one to the next."""
-        if self._folding >= FOLDING_S and not self.trouble:
+        work = sum(state.work - self._kept[number].work for number, state in states.items() if number in self._kept)
+        if work >= EVERY_WORK and not self.trouble:
             return REST * self._cost
         return max(EVERY_S, min(EVERY_MOST_S, QUIET * self._cost))
-
-    def spent(self, seconds: float) -> None:
-        """On folding."""
-        self._folding += seconds
 
     def take(self, states: Mapping[int, Partition], output: Output) -> None:
         """Freeze the states, which are at rest with all they said emitted, and save them in the background."""
@@ -135,8 +131,9 @@ class Keeper:
         }
         if not changed:
             return
-        self._began, self._folding = self._time.monotonic(), 0.0
+        self._began = self._time.monotonic()
         metas = {number: self._meta(state, output) for number, state in changed.items()}
+        works = {number: state.work for number, state in changed.items()}
         failpoint("before-checkpoint")
         try:
             snapshot = self._snapshots.take({number: state.blocks for number, state in changed.items()})
@@ -149,7 +146,7 @@ class Keeper:
         async def save() -> None:
             try:
                 for number, meta in metas.items():
-                    await self._save(number, meta, snapshot.blocks(number))
+                    await self._save(number, meta, works[number], snapshot.blocks(number))
             finally:
                 self._cost = await snapshot.close()
             self._metrics.checkpoint_seconds.observe(self._time.monotonic() - self._began)
@@ -168,7 +165,7 @@ class Keeper:
             saved_at=self._time.wall(),
         )
 
-    async def _save(self, number: int, meta: Checkpoint, blocks: AsyncIterator[bytes]) -> None:
+    async def _save(self, number: int, meta: Checkpoint, work: float, blocks: AsyncIterator[bytes]) -> None:
         kept = self._kept.get(number)
         if kept is None:
             async for _ in blocks:
@@ -184,7 +181,8 @@ class Keeper:
             async for _ in blocks:
                 pass
         else:
-            kept.offset = max(kept.offset, meta.offset)
+            if meta.offset > kept.offset:
+                kept.offset, kept.work = meta.offset, work
             self._saved_at, self.trouble = self._time.monotonic(), ""
             failpoint("after-checkpoint")
 

@@ -86,7 +86,7 @@ class Desk:
 
 
 async def test_a_backlog_is_checkpointed_on_the_way_by_its_successor_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "FOLDING_S", 0)
+    monkeypatch.setattr(keeper, "EVERY_WORK", 1)
     monkeypatch.setattr(pipeline, "FETCH_RECORDS", 5)
     desk = Desk()
     await desk.run(until=CASES * 2 // 5)

@@ -210,6 +210,19 @@ def test_many_records_come_in_slices() -> None:
     assert [state.next_offset for _ in state.fold(Batch.of(log.records))] == [500, 1_000, 1_200]
 
 
+@pytest.mark.parametrize("swift", [False, True])
+def test_work_tells_what_folding_again_would_take(swift: bool) -> None:
+    log, state = Log(), Partition(3, "log", 300_000, [("standing", BUNDLE)], swift=swift)
+    for number in range(1_600):
+        log.event(number / 1_000, "opened", f"c{number}")
+    fold(state, log.records)
+    control = log.control(2, Tick(0))
+    fold(state, [*log.records, control])  # what was folded already is no work
+    if swift and state.engine.swift is None:
+        pytest.skip("native code is not built here")
+    assert state.work == pytest.approx(101 if swift else 1_601, abs=20)
+
+
 def test_the_place_of_a_quarantined_record_is_ours_whatever_its_own_headers_say() -> None:
     record = Record("events", 3, 17, ZERO, None, b"x", (("slw-partition", b"9"), ("slw-offset", b"\xff"), ("other", b"\xfe")))
     assert place_of(quarantine_entry(record, "future", "…", "evaluator")) == b"events/3/17"

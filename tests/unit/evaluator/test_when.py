@@ -1,4 +1,4 @@
-"""When checkpoints are taken: a second of folding apart, seldom where little happens, and never so that the next begins with the last."""
+"""When checkpoints are taken: so much work apart, seldom where little happens, and never so that the next begins with the last."""
 
 from collections.abc import Mapping
 from errno import ENOMEM
@@ -6,7 +6,7 @@ from errno import ENOMEM
 from prometheus_client import CollectorRegistry
 
 from services.evaluator.core import Partition
-from services.evaluator.keeper import Keeper
+from services.evaluator.keeper import EVERY_WORK, Keeper
 from services.evaluator.metrics import Metrics
 from shared.adapters.memory.checkpoints import MemoryCheckpoints, MemorySnapshots
 from shared.adapters.memory.time import VirtualTime, settle
@@ -44,15 +44,15 @@ class Desk:
         self.states = {0: Partition(0, "log", 300_000, [])}
         self.taken: list[float] = []
 
-    async def run(self, seconds: int, *, folding: float) -> list[float]:
-        """The instants at which checkpoints were begun; `folding`: seconds of each second that are spent on it."""
+    async def run(self, seconds: int, *, load: float) -> list[float]:
+        """The instants at which checkpoints were begun; `load`: by a second's work, in what is worth a checkpoint."""
         self.taken.clear()
         if not self.time.monotonic():
             await self.keeper.acquire(0)
         for _ in range(seconds):
             await self.time.advance(1)
             self.states[0].next_offset += 1
-            self.keeper.spent(folding)
+            self.states[0].work += load * EVERY_WORK
             if self.keeper.is_due(self.states):
                 self.taken.append(self.time.monotonic())
                 self.keeper.take(self.states, {})
@@ -60,38 +60,38 @@ class Desk:
         return self.taken
 
 
-async def test_an_evaluator_that_only_folds_takes_one_every_second() -> None:
-    assert await Desk(cpu_s=0.1).run(5, folding=1) == [1, 2, 3, 4, 5]
+async def test_a_backlog_is_checkpointed_every_second() -> None:
+    assert await Desk(cpu_s=0.1).run(5, load=1) == [1, 2, 3, 4, 5]
 
 
-async def test_one_that_folds_a_tenth_of_its_time_takes_one_when_a_second_of_folding_would_be_lost() -> None:
-    assert await Desk(cpu_s=0.1).run(40, folding=0.125) == [8, 16, 24, 32, 40]
+async def test_where_an_eighth_of_that_comes_in_one_is_taken_when_as_much_would_be_folded_again() -> None:
+    assert await Desk(cpu_s=0.1).run(40, load=0.125) == [8, 16, 24, 32, 40]
 
 
 async def test_they_never_take_more_than_half_a_core() -> None:
-    assert await Desk(cpu_s=2).run(14, folding=1) == [1, 5, 9, 13]
+    assert await Desk(cpu_s=2).run(14, load=1) == [1, 5, 9, 13]
 
 
 async def test_a_large_state_in_which_little_happens_is_seldom_written_anew() -> None:
-    assert await Desk(cpu_s=0.01).run(35, folding=0.001) == [10, 20, 30], "a small one costs nothing"
-    assert await Desk(cpu_s=1).run(300, folding=0.001) == [10, 110, 210]
-    assert await Desk(cpu_s=20).run(700, folding=0.001) == [10, 250, 490], "four minutes at most"
+    assert await Desk(cpu_s=0.01).run(35, load=0.001) == [10, 20, 30], "a small one costs nothing"
+    assert await Desk(cpu_s=1).run(300, load=0.001) == [10, 110, 210]
+    assert await Desk(cpu_s=20).run(700, load=0.001) == [10, 250, 490], "four minutes at most"
 
 
 async def test_while_the_store_is_away_it_is_tried_every_ten_seconds_however_much_is_folded() -> None:
     desk = Desk(cpu_s=0)
-    assert await desk.run(1, folding=1) == [1]
+    assert await desk.run(1, load=1) == [1]
     desk.store.available = False
-    assert await desk.run(24, folding=1) == [2, 12, 22]
+    assert await desk.run(24, load=1) == [2, 12, 22]
     desk.store.available = True
-    assert await desk.run(10, folding=1) == [32, 33, 34, 35]
+    assert await desk.run(10, load=1) == [32, 33, 34, 35]
 
 
 async def test_where_the_system_has_no_process_left_folding_goes_on_and_it_is_said() -> None:
     desk = Desk(cpu_s=0)
     desk.snapshots.seconds = None
-    assert await desk.run(24, folding=1) == [1, 11, 21]
+    assert await desk.run(24, load=1) == [1, 11, 21]
     assert "Cannot allocate memory" in desk.keeper.trouble
     desk.snapshots.seconds = 0
-    assert await desk.run(10, folding=1) == [31, 32, 33, 34]
+    assert await desk.run(10, load=1) == [31, 32, 33, 34]
     assert not desk.keeper.trouble
