@@ -18,6 +18,7 @@ class Proxy:
         self.delay_s = 0.0
         self._swallows = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()  # of these
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -47,6 +48,11 @@ class Proxy:
         self._swallows = False
         self.reset()
 
+    def forge(self, words: bytes) -> None:
+        """Tell all clients what the target never said."""
+        for writer in self._clients:
+            writer.write(words)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._serving.add(task)
@@ -61,10 +67,12 @@ class Proxy:
             self._writers.discard(writer)
             return
         self._writers.add(upstream_writer)
+        self._clients.add(writer)
         try:
             await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
         finally:
             self._writers -= {writer, upstream_writer}
+            self._clients.discard(writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import asyncpg
 from sqlalchemy import Column, Integer, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.columns import Instant
-from shared.adapters.postgres.database import metadata
+from shared.adapters.postgres.database import DRIVERS_OWN, metadata
 from shared.ports.agreements import AgreementsUnavailable, AppliedAgreement, OtherTerms
 
 agreements: Final = Table(
@@ -36,7 +35,7 @@ class PostgresAgreements:
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as wrong:
+        except (SQLAlchemyError, *DRIVERS_OWN, OSError) as wrong:
             raise AgreementsUnavailable(f"agreements: {wrong!r}") from wrong
 
     async def put(self, agreement: AppliedAgreement) -> None:

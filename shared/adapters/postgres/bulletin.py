@@ -8,10 +8,11 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from shared.adapters.postgres.database import DRIVERS_OWN
 from shared.ports.bulletin import BulletinAway
 
 CHANNEL: Final = "slawatch_changes"
-_WRONG: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_WRONG: Final = (*DRIVERS_OWN, OSError, TimeoutError)
 
 
 class PostgresBulletin:

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy import ARRAY, Column, LargeBinary, Row, Table, Text, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.adapters.postgres.columns import Instant
-from shared.adapters.postgres.database import metadata
+from shared.adapters.postgres.database import DRIVERS_OWN, metadata
 from shared.ports.credentials import Credential, CredentialsUnavailable, TooManyKeys
 
 credentials: Final = Table(
@@ -39,7 +38,7 @@ async def transaction(engine: AsyncEngine, timeout: float, what: str) -> AsyncIt
     try:
         async with asyncio.timeout(timeout), engine.begin() as connection:
             yield connection
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as wrong:
+    except (SQLAlchemyError, *DRIVERS_OWN, OSError, TimeoutError) as wrong:
         raise CredentialsUnavailable(f"{what}: {wrong!r}") from wrong
 
 

@@ -1,8 +1,9 @@
 """The connection to PostgreSQL and its schema."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, event, make_url
@@ -18,6 +19,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+DRIVERS_OWN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)  # what SQLAlchemy does not translate
 MIGRATION_LOCK = 0x51A7A7C4  # services start together: one migrates, the others wait
 
 
