@@ -14,7 +14,11 @@ T = TypeVar("T")
 
 
 async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """What `work` gives or raises. Raises TimeoutError after so many seconds: it is cancelled then, and left alone, whatever it does."""
+    """What `work` gives or raises. Raises TimeoutError after so many seconds: it is cancelled then, and left alone, whatever it does.
+
+    Raises ConnectionAbortedError where it ends as cancelled though nobody here cancelled it, as aiokafka's ends do that await tasks which
+    they cancel: let through, that would end whoever waits, without a word.
+    """
     task = asyncio.ensure_future(work)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -24,6 +28,8 @@ async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
     if not done:
         _let_go(task)
         raise TimeoutError(f"not done in {seconds} s")
+    if task.cancelled():
+        raise ConnectionAbortedError("the client has cancelled itself")
     return task.result()
 
 
