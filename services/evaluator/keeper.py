@@ -23,7 +23,7 @@ from shared.sla.terms import Bundle
 from shared.sla.version import RULES
 from shared.wire.controls import ClockMode
 
-EVERY_WORK: Final = 25_000  # records folded at length since the last one, or sixteen times as many swiftly: about a second of a backlog
+EVERY_WORK: Final = 35_000  # records folded at length since the last one, or sixteen times as many swiftly: about a second of folding
 EVERY_S: Final = 10.0  # though less was folded, and after one that failed
 EVERY_MOST_S: Final = 240.0
 QUIET: Final = 100  # times the CPU that the last one took, if less was folded: what hardly changes is not written over and over
